@@ -1,0 +1,363 @@
+//! What one decoded request means: the vocabulary that policy, core,
+//! recording and replay share.
+//!
+//! An [`Operation`] is a small list of [`Access`]es. Each access names the
+//! class of what happens, where (unit, area, inclusive range) and, for a
+//! write, with which values. The set of single addresses that the accesses
+//! cover are the operation's *atoms*; policy judges each of them.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use std::fmt;
+
+/// A protocol that a service of the inventory speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Modbus/TCP with an MBAP header.
+    Modbus,
+    /// Any other TCP service, carried as bytes without being understood.
+    Tcp,
+}
+
+impl Protocol {
+    /// Every protocol, in the order in which listings show them.
+    pub const ALL: [Self; 2] = [Self::Modbus, Self::Tcp];
+
+    /// The protocol's word in policy actions and in `targets.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Modbus => "modbus",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// The protocol of that name, `None` for a word that is no protocol.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
+    }
+
+    /// Whether requests are decoded, or the bytes only carried and recorded.
+    pub fn carriage(self) -> Carriage {
+        match self {
+            Self::Modbus => Carriage::Decoded,
+            Self::Tcp => Carriage::Opaque,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// How a protocol's bytes are carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carriage {
+    /// Every request is decoded and judged on its own.
+    Decoded,
+    /// Judged once for the service (`tcp:use`), recorded as bytes.
+    Opaque,
+}
+
+/// What kind of thing an access does; one vocabulary for all protocols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// What a session needs to live at all; comes with any grant.
+    Housekeeping,
+    /// Asking the device who it is; comes with any grant.
+    Identify,
+    /// Reading values.
+    Read,
+    /// Asking for values to be sent on change or by cycle.
+    Subscribe,
+    /// Changing values.
+    Write,
+    /// Start, stop, mode, reset.
+    Control,
+    /// Upload of a program from the device.
+    ProgramRead,
+    /// Download, delete, firmware, configuration.
+    ProgramWrite,
+    /// Reading files or file records.
+    FileRead,
+    /// Writing files or file records.
+    FileWrite,
+    /// Setting the device's clock.
+    TimeSet,
+    /// Logins, passwords, keys.
+    Security,
+    /// Counters, loop-backs, status words.
+    Diagnostic,
+    /// Aimed through this device at another one.
+    Route,
+    /// Use of an opaque service as a whole.
+    Use,
+    /// A function whose effect is not known.
+    Unknown,
+}
+
+impl Class {
+    /// Every class, in the order in which tables show them.
+    pub const ALL: [Self; 16] = [
+        Self::Housekeeping,
+        Self::Identify,
+        Self::Read,
+        Self::Subscribe,
+        Self::Write,
+        Self::Control,
+        Self::ProgramRead,
+        Self::ProgramWrite,
+        Self::FileRead,
+        Self::FileWrite,
+        Self::TimeSet,
+        Self::Security,
+        Self::Diagnostic,
+        Self::Route,
+        Self::Use,
+        Self::Unknown,
+    ];
+
+    /// The class's word in policy actions.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Housekeeping => "housekeeping",
+            Self::Identify => "identify",
+            Self::Read => "read",
+            Self::Subscribe => "subscribe",
+            Self::Write => "write",
+            Self::Control => "control",
+            Self::ProgramRead => "program-read",
+            Self::ProgramWrite => "program-write",
+            Self::FileRead => "file-read",
+            Self::FileWrite => "file-write",
+            Self::TimeSet => "time-set",
+            Self::Security => "security",
+            Self::Diagnostic => "diagnostic",
+            Self::Route => "route",
+            Self::Use => "use",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The class of that name, `None` for a word that is no class.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
+    /// Whether such an access changes the device, so that its record has to
+    /// be on stable storage before it goes (write-ahead, promise 1).
+    pub fn effect(self) -> Effect {
+        match self {
+            Self::Housekeeping | Self::Identify | Self::Read | Self::Subscribe => Effect::Observes,
+            Self::Write
+            | Self::Control
+            | Self::ProgramRead
+            | Self::ProgramWrite
+            | Self::FileRead
+            | Self::FileWrite
+            | Self::TimeSet
+            | Self::Security
+            | Self::Diagnostic
+            | Self::Route
+            | Self::Use
+            | Self::Unknown => Effect::Changes,
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Whether an operation can change the state of the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Leaves the device as it is.
+    Observes,
+    /// May change the device; recorded durably before it is sent.
+    Changes,
+}
+
+/// An addressable area of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Area {
+    /// Modbus coils, single bits (0xxxx).
+    Coil,
+    /// Modbus discrete inputs, single bits, read only (1xxxx).
+    Discrete,
+    /// Modbus input registers, 16 bits, read only (3xxxx).
+    Input,
+    /// Modbus holding registers, 16 bits (4xxxx).
+    Holding,
+    /// Modbus file records; the address is `file << 16 | record`.
+    File,
+}
+
+impl Area {
+    /// Every area.
+    pub const ALL: [Self; 5] = [Self::Coil, Self::Discrete, Self::Input, Self::Holding, Self::File];
+
+    /// The area's word in policy actions.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Coil => "coil",
+            Self::Discrete => "discrete",
+            Self::Input => "input",
+            Self::Holding => "holding",
+            Self::File => "file",
+        }
+    }
+
+    /// The area of that name, `None` for a word that is no area.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|area| area.name() == name)
+    }
+
+    /// The protocol whose devices have this area.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Coil | Self::Discrete | Self::Input | Self::Holding | Self::File => Protocol::Modbus,
+        }
+    }
+
+    /// The largest address that exists in the area, inclusive.
+    pub fn last_address(self) -> u32 {
+        match self {
+            Self::Coil | Self::Discrete | Self::Input | Self::Holding => 0xFFFF,
+            Self::File => 0xFFFF_FFFF,
+        }
+    }
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// An inclusive range of zero-based addresses, never empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Range {
+    first: u32,
+    last: u32,
+}
+
+impl Range {
+    /// The range from `first` to `last`, both included; `None` if reversed.
+    pub fn new(first: u32, last: u32) -> Option<Self> {
+        (first <= last).then_some(Self { first, last })
+    }
+
+    /// The range of `count` addresses from `first`; `None` for no address or
+    /// past the end of the number space.
+    pub fn counted(first: u32, count: u32) -> Option<Self> {
+        let last = first.checked_add(count.checked_sub(1)?)?;
+        Some(Self { first, last })
+    }
+
+    /// The lowest address.
+    pub fn first(self) -> u32 {
+        self.first
+    }
+
+    /// The highest address.
+    pub fn last(self) -> u32 {
+        self.last
+    }
+
+    /// Whether every address of `other` lies in this range.
+    pub fn contains(self, other: Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
+
+    /// Whether the two have an address in common.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(formatter, "[{}]", self.first)
+        } else {
+            write!(formatter, "[{}-{}]", self.first, self.last)
+        }
+    }
+}
+
+/// Where in the device an access takes place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The area.
+    pub area: Area,
+    /// The addresses within it.
+    pub range: Range,
+}
+
+/// The values that an access carries towards the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Values {
+    /// None: a read, or a command without values.
+    None,
+    /// Single bits in address order, least significant bit of the first byte
+    /// first (Modbus Application Protocol V1.1b3, 6.11).
+    Bits(Bytes),
+    /// 16-bit words in address order, each big endian.
+    Words(Bytes),
+    /// A masked write: new = (old AND `and`) OR (`or` AND NOT `and`)
+    /// (Modbus Application Protocol V1.1b3, 6.16).
+    Masked {
+        /// Bits that keep their old value.
+        and: u16,
+        /// New value of the other bits.
+        or: u16,
+    },
+    /// Bytes without a type that policy could compare.
+    Untyped(Bytes),
+}
+
+/// One access of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// What kind of thing it does.
+    pub class: Class,
+    /// The device behind a serial gateway; `None` where the protocol has none.
+    pub unit: Option<u8>,
+    /// Where; `None` if the request names no address.
+    pub place: Option<Place>,
+    /// With which values.
+    pub values: Values,
+}
+
+impl Access {
+    /// An access to the device as a whole.
+    pub fn whole(class: Class, unit: Option<u8>) -> Self {
+        Self { class, unit, place: None, values: Values::None }
+    }
+}
+
+/// One decoded request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// The protocol it was decoded from.
+    pub protocol: Protocol,
+    /// The protocol's own name of the function, for people, e.g.
+    /// `write single register`.
+    pub function: &'static str,
+    /// What it touches; never empty.
+    pub accesses: SmallVec<[Access; 2]>,
+}
+
+impl Operation {
+    /// The strongest effect of its accesses.
+    pub fn effect(&self) -> Effect {
+        self.accesses.iter().map(|access| access.class.effect()).max().unwrap_or(Effect::Changes)
+    }
+}
