@@ -19,6 +19,6 @@ mod transport;
 mod trust;
 
 pub use material::{Files, Material};
-pub use reload::{Current, Look, Reloader};
-pub use transport::{Windows, server_config};
+pub use reload::{Current, LOOK_EVERY, Look, Reloader};
+pub use transport::{ConfigError, Windows, server_config};
 pub use trust::{Trust, Unfit};

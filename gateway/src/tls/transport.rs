@@ -100,3 +100,6 @@ impl TimeProvider for ClockTime {
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
+
+/// The one protocol spoken here (RFC 7301).
+const ALPN: &[u8] = b"gatehouse/1";

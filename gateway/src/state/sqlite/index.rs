@@ -18,7 +18,7 @@ pub(super) fn started(transaction: &Transaction<'_>, row: &SessionRow) -> Result
         params![
             row.id.0,
             row.person.as_str(),
-            row.target.0,
+            row.target.as_str(),
             row.source.to_string(),
             row.started.as_millisecond(),
             row.policy,
@@ -80,7 +80,7 @@ fn history(row: &Row<'_>) -> Result<SessionHistory, StateError> {
     let row = SessionRow {
         id: SessionId(bytes(row.get(0)?, "session id")?),
         person: handle(&row.get::<_, String>(1)?)?,
-        target: TargetId(row.get(2)?),
+        target: TargetId::parse(&row.get::<_, String>(2)?).map_err(|_| StateError::Corrupt("target"))?,
         source: row.get::<_, String>(3)?.parse().map_err(|_| StateError::Corrupt("address"))?,
         started: time(row.get(4)?)?,
         policy: bytes(row.get(5)?, "policy hash")?,
