@@ -2,8 +2,12 @@
 
 pub mod audit;
 pub mod clock;
+pub mod config;
 pub mod factor;
+pub mod interim;
 pub mod names;
+pub mod office;
+pub mod policy;
 pub mod problem;
 pub mod sessions;
 pub mod state;

@@ -18,6 +18,7 @@ mod reload;
 mod transport;
 mod trust;
 
+pub(crate) use material::private;
 pub use material::{Files, Material};
 pub use reload::{Current, LOOK_EVERY, Look, Reloader};
 pub use transport::{ConfigError, Windows, server_config};

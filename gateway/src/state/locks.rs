@@ -5,6 +5,7 @@
 //! person's own certificate reaches the place where failures are counted.
 
 use jiff::{SignedDuration, Timestamp};
+use std::fmt;
 
 /// Failures in a row that cost no delay.
 pub const FREE_ATTEMPTS: u32 = 4;
@@ -36,6 +37,16 @@ impl Lock {
         match self {
             Self::Until(until) if until <= now => Self::None,
             Self::None | Self::Until(_) | Self::Permanent => self,
+        }
+    }
+}
+
+impl fmt::Display for Lock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => formatter.write_str("not locked"),
+            Self::Until(until) => write!(formatter, "locked until {until}"),
+            Self::Permanent => formatter.write_str("locked until an administrator unlocks"),
         }
     }
 }
