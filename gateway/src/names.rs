@@ -1,0 +1,15 @@
+//! The names that events, state and listings are keyed by, in one place.
+
+pub use authz::{Handle, PolicyHash, TargetId};
+
+use std::fmt;
+
+/// A session's random id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub [u8; 16]);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&hex::encode(self.0))
+    }
+}
