@@ -2,9 +2,10 @@
 
 use age::secrecy::ExposeSecret as _;
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData as _};
 
 use crate::Problem;
 
@@ -20,11 +21,19 @@ pub(crate) struct KeyFiles {
     pub(crate) public: String,
 }
 
-/// A fresh Ed25519 key: PKCS#8 (RFC 8410) in PEM, and the public half as one C2SP verifier-key line.
+/// A fresh Ed25519 key: PKCS#8 version 1 (RFC 8410, the form that every tool reads) in PEM, and the public half as one
+/// C2SP verifier-key line.
 pub(crate) fn signing_key() -> Result<KeyFiles, Problem> {
-    let pair = KeyPair::generate_for(&PKCS_ED25519)
-        .map_err(|error| Problem::Crypto { what: "a signing key", why: error.to_string() })?;
-    Ok(KeyFiles { private: pair.serialize_pem(), public: verifier_key(SIGNER, pair.der_bytes()) + "\n" })
+    let failed =
+        || Problem::Crypto { what: "a signing key", why: "the cryptographic library refused".to_owned() };
+    let pair = Ed25519KeyPair::generate().map_err(|_| failed())?;
+    let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| failed())?;
+    // 48 bytes are 64 characters: exactly one line of PEM (RFC 7468).
+    let line = BASE64_STANDARD.encode(der.as_ref());
+    Ok(KeyFiles {
+        private: format!("-----BEGIN PRIVATE KEY-----\n{line}\n-----END PRIVATE KEY-----\n"),
+        public: verifier_key(SIGNER, pair.public_key().as_ref()) + "\n",
+    })
 }
 
 /// `name+key id in hex+base64(type || public key)`; the id is the start of SHA-256(name || newline || type || key).
@@ -64,11 +73,13 @@ mod tests {
     #[test]
     fn what_the_private_key_signs_the_public_line_verifies() {
         let files = signing_key().unwrap();
-        let pair = KeyPair::from_pem(&files.private).unwrap();
-        let signature = rcgen::SigningKey::sign(&pair, b"text").unwrap();
+        let lines: Vec<&str> = files.private.lines().collect();
+        assert_eq!((lines.len(), lines[1].len()), (3, 64), "one full line of PEM");
+        let pair = Ed25519KeyPair::from_pkcs8(&BASE64_STANDARD.decode(lines[1]).unwrap()).unwrap();
+        let signature = pair.sign(b"text");
         let verifier = signed_note::StandardVerifier::new(files.public.trim_end()).unwrap();
-        assert!(signed_note::Verifier::verify(&verifier, b"text", &signature));
-        assert!(!signed_note::Verifier::verify(&verifier, b"test", &signature));
+        assert!(signed_note::Verifier::verify(&verifier, b"text", signature.as_ref()));
+        assert!(!signed_note::Verifier::verify(&verifier, b"test", signature.as_ref()));
     }
 
     #[test]
