@@ -85,6 +85,8 @@ pub enum Kind {
     ClockAccepted,
     /// A request on the admin socket was refused.
     AdminRefused,
+    /// An administrator's change, told before, could not be made.
+    AdminFailed,
 }
 
 /// One thing that happened.

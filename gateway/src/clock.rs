@@ -97,7 +97,7 @@ impl Clock for ManualClock {
 }
 
 /// Whether the wall clock can be relied on for new sign-ins.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "standing", rename_all = "snake_case")]
 pub enum Standing {
     /// Sign-ins may use this time.

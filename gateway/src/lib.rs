@@ -1,5 +1,6 @@
 //! The plant's side of Gatehouse.
 
+pub mod admin;
 pub mod audit;
 pub mod clock;
 pub mod config;

@@ -13,3 +13,13 @@ impl fmt::Display for SessionId {
         formatter.write_str(&hex::encode(self.0))
     }
 }
+
+impl std::str::FromStr for SessionId {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes)?;
+        Ok(Self(bytes))
+    }
+}

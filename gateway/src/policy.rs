@@ -54,7 +54,7 @@ pub enum PolicyError {
 }
 
 /// What a `policy apply` did.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Changes {
     /// SHA-256 of the policy in force now, as hex.
     pub hash: String,
@@ -69,7 +69,7 @@ pub struct Changes {
 }
 
 /// A line of a policy file that came or went.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Line {
     /// The file's name in the folder.
     pub file: String,
@@ -78,7 +78,7 @@ pub struct Line {
 }
 
 /// How the folder compares with what is in force.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "folder", rename_all = "snake_case")]
 pub enum FolderState {
     /// The same content: nothing to apply.

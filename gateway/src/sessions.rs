@@ -112,7 +112,7 @@ pub struct Counters {
 }
 
 /// One reading of [`Counters`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counted {
     /// Channels open now.
     pub channels: u32,

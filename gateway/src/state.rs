@@ -101,7 +101,7 @@ impl fmt::Debug for KeyHash {
 }
 
 /// Whether a person may sign in at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// May sign in.
@@ -141,7 +141,7 @@ pub struct PersonRecord {
 }
 
 /// Whether a person has a second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FactorPresence {
     /// A TOTP seed is stored.
@@ -171,7 +171,7 @@ pub enum Imported {
 }
 
 /// Whether an administrator's change did anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     /// It is different now.
@@ -280,7 +280,7 @@ pub struct ClockMark {
 }
 
 /// A step of the clock that suspends sign-ins.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Suspension {
     /// Wall time right after the step.
     pub since: Timestamp,

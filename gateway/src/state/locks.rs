@@ -20,7 +20,7 @@ const FIRST_DELAY: SignedDuration = SignedDuration::from_secs(30);
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(15);
 
 /// A lock on the second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "lock", content = "until", rename_all = "lowercase")]
 pub enum Lock {
     /// Attempts are open.
