@@ -164,7 +164,7 @@ impl Hall {
     /// Leads a channel to its session, or turns it away.
     fn lead(&mut self, header: ChannelHeader, from_client: RecvStream, to_client: SendStream) {
         let Some(queue) = self.sessions.get(&header.session) else {
-            return turn_away(to_client, Refusal::NoSuchSession);
+            return turn_away(to_client, Refusal::NoSuchSession, "");
         };
         let Transport::Tcp = header.transport;
         let channel = NewChannel { number: header.channel, service: header.service, from_client, to_client };
@@ -174,7 +174,7 @@ impl Hall {
                 mpsc::error::TrySendError::Closed(_) => Refusal::Ended,
             };
             if let ToSession::Channel(channel) = error.into_inner() {
-                turn_away(channel.to_client, code);
+                turn_away(channel.to_client, code, "");
             }
         }
     }
@@ -296,12 +296,16 @@ pub async fn farewell(
         office.audit.alarm().raise(&format!("the end of session {id} can't be stored: {error}"));
     }
     let notice = Notice::Ended { reason: ended.reason, text: ended.text.clone() };
+    if let Some(note) = &tally.receipt {
+        speaker.say(&ToClient::Checkpoint { session: id, note: note.clone() });
+    }
     speaker.say(&ToClient::Notice { session: id, notice });
 }
 
 /// Answers a channel with a refusal and ends its stream.
-pub fn turn_away(mut to_client: SendStream, code: Refusal) {
-    let reply = ChannelReply::Refused { code, text: code.sentence().to_owned() };
+pub fn turn_away(mut to_client: SendStream, code: Refusal, why: &str) {
+    let text = if why.is_empty() { code.sentence() } else { why };
+    let reply = ChannelReply::Refused { code, text: text.to_owned() };
     tokio::spawn(async move {
         if let Ok(bytes) = wire::encode(&reply) {
             // A client that is gone needs no answer.

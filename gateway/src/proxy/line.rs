@@ -186,6 +186,11 @@ impl Line {
         }
     }
 
+    /// The client's half of a line whose device was never reached.
+    pub(super) fn into_client(self) -> SendStream {
+        self.to_client
+    }
+
     fn dialled(&mut self, dialled: io::Result<TcpStream>) -> Heard {
         match dialled {
             Ok(stream) => {
