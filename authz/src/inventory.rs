@@ -94,3 +94,13 @@ impl Default for Limits {
         }
     }
 }
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Default => "default",
+            Self::Durable => "durable",
+            Self::Ordered => "ordered",
+        })
+    }
+}

@@ -119,7 +119,10 @@ struct Certificate {
 ///
 /// # Errors
 /// [`NotSignedIn`]; the client was told and the event written by then.
-pub async fn authenticate(office: &Arc<Office>, accepted: Accepted) -> Result<(Authenticated, Desk), NotSignedIn> {
+pub async fn authenticate(
+    office: &Arc<Office>,
+    accepted: Accepted,
+) -> Result<(Authenticated, Desk), NotSignedIn> {
     let connection = accepted.connection.clone();
     let deadline = office.config.limits.sign_in_deadline;
     let proven = tokio::time::timeout(deadline, prove(office, accepted)).await;
@@ -134,12 +137,12 @@ async fn prove(office: &Arc<Office>, accepted: Accepted) -> Result<(Authenticate
     let mut desk = Desk::open(&accepted.connection).await?;
     let certificate = read(&accepted).ok_or_else(|| refuse(&desk, Refusal::Certificate))?;
     greet(office, &mut desk, &certificate).await?;
-    let person = blocking(office, move |office| office.state.person_by_key(&certificate.key)).await;
+    let key = certificate.key;
+    let person = office.blocking(move |office| office.state.person_by_key(&key)).await;
     let person = person.map_err(|why| fail(office, &desk, &accepted, &why))?;
-    let person = factor_of(office, &mut desk, &accepted, person, certificate.key).await?;
+    let person = factor_of(office, &mut desk, &accepted, person, key).await?;
     let expires = certificate.not_after.min(office.clock.wall() + SIGN_IN_LASTS);
-    let (authenticated, desk) = admit(office, desk, accepted, person, expires)?;
-    Ok((authenticated, desk))
+    admit(office, desk, accepted, person, expires).await
 }
 
 /// Hello and Welcome: versions agree and the gateway trusts its clock.
@@ -150,7 +153,7 @@ async fn greet(office: &Arc<Office>, desk: &mut Desk, certificate: &Certificate)
     if version != wire::VERSION {
         return Err(refuse(desk, Refusal::Version));
     }
-    match blocking(office, |office| office.warden.look()).await {
+    match office.blocking(|office| office.warden.look()).await {
         Ok(ClockStanding::Steady { .. }) => {}
         Ok(ClockStanding::Suspended { .. }) => return Err(refuse(desk, Refusal::Clock)),
         Err(why) => {
@@ -207,7 +210,7 @@ async fn judge(office: &Arc<Office>, person: Option<Person>, code: String) -> Re
     let Some(person) = person else { return Ok(Judged::Not("unknown certificate".to_owned())) };
     let now = office.clock.wall();
     let id = person.id;
-    let verified = blocking(office, move |office| factor::verify(&*office.state, id, &code, now)).await?;
+    let verified = office.blocking(move |office| factor::verify(&*office.state, id, &code, now)).await?;
     Ok(match (verified, person.standing) {
         (Verified::Accepted { .. }, Standing::Enabled) => Judged::Proven(person),
         (Verified::Accepted { .. }, Standing::Disabled) => Judged::Not("the person is disabled".to_owned()),
@@ -223,28 +226,49 @@ async fn judge(office: &Arc<Office>, person: Option<Person>, code: String) -> Re
     })
 }
 
-/// Enters the sign-in into the house and lets it in.
-fn admit(
+/// Enters the sign-in into the house, and only then lets it in.
+async fn admit(
     office: &Arc<Office>,
     mut desk: Desk,
     accepted: Accepted,
     person: Person,
     expires: Timestamp,
 ) -> Result<(Authenticated, Desk), NotSignedIn> {
-    let event = office.audit.event(Kind::SignedIn).person(&person.handle).source(accepted.source.ip());
+    let (source, since) = (accepted.source, office.clock.wall());
+    let chain = accepted.chain.clone();
+    let sign_in = office.registry.sign_in(SignIn { person: person.handle.clone(), source, since, chain });
+    if let Err(why) = still_valid(office, &accepted, &person).await {
+        let event = office.audit.event(Kind::SignInRefused).person(&person.handle).source(source.ip());
+        return Err(match office.audit.write(&event.why(&why)) {
+            Ok(()) => refuse(&desk, Refusal::Factor),
+            Err(error) => fail(office, &desk, &accepted, &error.to_string()),
+        });
+    }
     let assurance = Assurance::CertificateAndTotp;
+    let event = office.audit.event(Kind::SignedIn).person(&person.handle).source(source.ip());
     if let Err(error) = office.audit.write(&event.what(&assurance.to_string())) {
         return Err(fail(office, &desk, &accepted, &error.to_string()));
     }
-    let Accepted { connection, source, chain, place } = accepted;
-    let since = office.clock.wall();
-    let sign_in = office.registry.sign_in(SignIn { person: person.handle.clone(), source, since, chain });
     desk.widen();
     desk.say(&ToClient::SignedIn {
         assurance: wire::Assurance::CertificateAndTotp,
         expires_ms: expires.as_millisecond(),
     });
+    let Accepted { connection, place, .. } = accepted;
     Ok((Authenticated { person, assurance, source, expires, connection, sign_in, _place: place }, desk))
+}
+
+/// A revocation or a disabling that came while the factor was asked found no
+/// sign-in to end; from its entry into the house on, it would. So the last look
+/// comes after the entry.
+async fn still_valid(office: &Arc<Office>, accepted: &Accepted, person: &Person) -> Result<(), String> {
+    office.tls.verify(&accepted.chain).map_err(|unfit| unfit.to_string())?;
+    let handle = person.handle.clone();
+    let record = office.blocking(move |office| office.state.person(&handle)).await?;
+    match record.map(|record| record.person.standing) {
+        Some(Standing::Enabled) => Ok(()),
+        Some(Standing::Disabled) | None => Err("the person is disabled".to_owned()),
+    }
 }
 
 fn read(accepted: &Accepted) -> Option<Certificate> {
@@ -284,16 +308,4 @@ fn note(
         None => event.what(&format!("key {key}")),
     };
     office.audit.write(&event).map_err(|_| NotSignedIn::Refused(Refusal::Internal))
-}
-
-/// Runs one of the state's transactions off the data path's thread.
-async fn blocking<T, E, F>(office: &Arc<Office>, work: F) -> Result<T, String>
-where
-    T: Send + 'static,
-    E: std::fmt::Display + Send + 'static,
-    F: FnOnce(&Office) -> Result<T, E> + Send + 'static,
-{
-    let office = Arc::clone(office);
-    let done = tokio::task::spawn_blocking(move || work(&office).map_err(|error| error.to_string())).await;
-    done.unwrap_or_else(|panic| Err(panic.to_string()))
 }

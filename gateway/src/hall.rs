@@ -27,8 +27,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use wire::{
-    ChannelHeader, ChannelReply, CloseCode, Limits, Notice, Refusal, ServiceInfo, SessionId, TargetInfo, ToClient,
-    ToGateway, Transport,
+    ChannelHeader, ChannelReply, CloseCode, Limits, Notice, Refusal, ServiceInfo, SessionId, TargetInfo,
+    ToClient, ToGateway, Transport,
 };
 
 /// Channels that may wait for their session to look at them.
@@ -141,7 +141,9 @@ impl Hall {
     fn open(&mut self, wish: Wish) {
         let request = wish.request;
         let Ok(id) = random_id() else {
-            return self.speaker.say(&not_opened(request, &NotOpened::plain(Refusal::Internal, "no randomness")));
+            return self
+                .speaker
+                .say(&not_opened(request, &NotOpened::plain(Refusal::Internal, "no randomness")));
         };
         let (queue, from_hall) = mpsc::channel(WAITING);
         self.sessions.insert(id, queue);
@@ -202,7 +204,12 @@ impl Hall {
 ///
 /// # Errors
 /// When a bound on sessions is reached.
-pub fn enter(office: &Office, who: &Authenticated, grant: &Grant, id: SessionId) -> Result<SessionPlace, NotOpened> {
+pub fn enter(
+    office: &Office,
+    who: &Authenticated,
+    grant: &Grant,
+    id: SessionId,
+) -> Result<SessionPlace, NotOpened> {
     let info = SessionInfo {
         id,
         person: who.person().clone(),
@@ -210,8 +217,8 @@ pub fn enter(office: &Office, who: &Authenticated, grant: &Grant, id: SessionId)
         source: who.source().ip(),
         started: office.clock.wall(),
         expires: grant.expires().min(who.expires()),
-        policy: grant.policy().to_bytes(),
-        mode: grant.target().mode.to_string(),
+        policy: grant.policy().0,
+        mode: office.config.recording.mode_for(grant.target().mode).to_string(),
     };
     office
         .registry
@@ -239,7 +246,7 @@ pub async fn announce(
         target: target.id.clone(),
         source: who.source().ip(),
         started: office.clock.wall(),
-        policy: grant.policy().to_bytes(),
+        policy: grant.policy().0,
         recording: crate::record::file_name(id),
     };
     let stored = office.blocking(move |office| office.state.session_started(&row)).await;
@@ -250,11 +257,12 @@ pub async fn announce(
         event = event.why(reason);
     }
     office.audit.write(&event).map_err(|error| internal(office, &error.to_string()))?;
-    speaker.say(&opened(who, grant, wish, id));
+    let mode = office.config.recording.mode_for(target.mode);
+    speaker.say(&opened(who, grant, wish, id, mode));
     Ok(())
 }
 
-fn opened(who: &Authenticated, grant: &Grant, wish: &Wish, id: SessionId) -> ToClient {
+fn opened(who: &Authenticated, grant: &Grant, wish: &Wish, id: SessionId, mode: authz::Mode) -> ToClient {
     let target = grant.target();
     ToClient::Opened {
         request: wish.request,
@@ -262,7 +270,7 @@ fn opened(who: &Authenticated, grant: &Grant, wish: &Wish, id: SessionId) -> ToC
         target: target.id.to_string(),
         services: services(target),
         expires_ms: grant.expires().min(who.expires()).as_millisecond(),
-        recording_mode: target.mode.to_string(),
+        recording_mode: mode.to_string(),
         limits: Limits {
             channels: target.limits.channels,
             requests_per_second: target.limits.requests_per_second,
@@ -317,7 +325,9 @@ pub fn turn_away(mut to_client: SendStream, code: Refusal, why: &str) {
 
 fn code_of(order: &EndOrder) -> CloseCode {
     match order {
-        EndOrder::Killed { .. } | EndOrder::CertificateRevoked | EndOrder::PersonDisabled => CloseCode::Withdrawn,
+        EndOrder::Killed { .. } | EndOrder::CertificateRevoked | EndOrder::PersonDisabled => {
+            CloseCode::Withdrawn
+        }
         EndOrder::Shutdown => CloseCode::Shutdown,
     }
 }
@@ -328,7 +338,11 @@ fn not_opened(request: u32, refused: &NotOpened) -> ToClient {
 
 fn internal(office: &Office, why: &str) -> NotOpened {
     office.audit.alarm().raise(why);
-    NotOpened { code: Refusal::Internal, text: Refusal::Internal.sentence().to_owned(), audit: why.to_owned() }
+    NotOpened {
+        code: Refusal::Internal,
+        text: Refusal::Internal.sentence().to_owned(),
+        audit: why.to_owned(),
+    }
 }
 
 fn target_info(target: &authz::Target) -> TargetInfo {
@@ -361,7 +375,8 @@ async fn header(
     let read = async {
         let mut prefix = [0_u8; wire::PREFIX];
         receiver.read_exact(&mut prefix).await.ok()?;
-        let length = usize::try_from(u32::from_le_bytes(prefix)).ok().filter(|n| *n <= wire::BEFORE_SIGN_IN)?;
+        let length =
+            usize::try_from(u32::from_le_bytes(prefix)).ok().filter(|n| *n <= wire::BEFORE_SIGN_IN)?;
         let mut framed = BytesMut::from(&prefix[..]);
         framed.resize(wire::PREFIX.saturating_add(length), 0);
         receiver.read_exact(framed.get_mut(wire::PREFIX..)?).await.ok()?;

@@ -25,7 +25,7 @@ use authz::{Grant, Service, ServiceName};
 use bytes::Bytes;
 use denials::Denials;
 use dissect::Direction;
-use line::{Cut, Dialling, Heard, Line, Ready};
+use line::{Dialling, Heard, Line, Ready};
 use quinn::{RecvStream, SendStream};
 use session::{Action, By, Core, Counts, EndCause, Entry, How, Input, Setup};
 use std::collections::BTreeMap;
@@ -394,7 +394,7 @@ impl Carrier {
         let Some(line) = self.lines.remove(&channel) else { return };
         match (how, self.tape) {
             (How::Soft, Tape::Running) => self.draining.push(line),
-            (How::Hard, _) | (How::Soft, Tape::Failed) => line.cut(Cut::Hard),
+            (How::Hard, _) | (How::Soft, Tape::Failed) => line.reset(),
         }
     }
 
@@ -516,7 +516,7 @@ impl Carrier {
     async fn finish(mut self) -> (Ended, OpenRecording) {
         let cause = self.ending.unwrap_or(EndCause::Internal);
         for (_, line) in std::mem::take(&mut self.lines) {
-            line.cut(Cut::Hard);
+            line.reset();
         }
         let draining = &mut self.draining;
         let drained = poll_fn(|context| {
@@ -524,7 +524,7 @@ impl Carrier {
             if draining.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         });
         if timeout(DRAINED_WITHIN, drained).await.is_err() {
-            self.draining.drain(..).for_each(|line| line.cut(Cut::Hard));
+            self.draining.drain(..).for_each(|line| line.reset());
         }
         self.denials.close(&self.office, &self.who, &self.place);
         let text = match &self.ordered_by {

@@ -21,8 +21,11 @@ use crate::clock::Clock;
 use crate::office::Office;
 use crate::proxy::Ended;
 use authz::Grant;
-use recording::{Checkpoint, FileStorage, LogPosition, Moment, Opening, Position, RecordError, Sealed, Writer};
+use recording::{
+    Checkpoint, FileStorage, LogPosition, Moment, Opening, Position, RecordError, Sealed, Writer,
+};
 use std::collections::VecDeque;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +47,6 @@ const HANDED_OUT_EVERY: Duration = Duration::from_secs(10);
 const EXTENT: u64 = 1024 * 1024;
 
 /// A recording that is written to. Made by [`open`] only.
-#[derive(Debug)]
 pub struct OpenRecording {
     writer: Writer<FileStorage>,
     syncs: SyncThread,
@@ -54,6 +56,15 @@ pub struct OpenRecording {
     signed: Duration,
     asked: Position,
     receipt: Receipt,
+}
+
+impl fmt::Debug for OpenRecording {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OpenRecording")
+            .field("position", &self.writer.position())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -168,7 +179,7 @@ fn create(
     let mut writer = Writer::create(storage, opening)?;
     let first = recording::Entry {
         at: Duration::ZERO,
-        body: recording::Body::Event(recording::Event::Started(begins)),
+        body: recording::Body::Event(recording::Event::Started(Box::new(begins))),
     };
     let moment = Moment { wall: clock.wall(), at: clock.monotonic().saturating_sub(started) };
     let signed = writer.append_signed(&[first], moment)?;

@@ -49,15 +49,6 @@ pub(super) enum Heard {
     DeviceBroken(io::Error),
 }
 
-/// How a line is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// Nothing that still waits is sent, not even what the kernel holds.
-    Hard,
-    /// What was queued goes out first.
-    Soft,
-}
-
 /// Which sides the core is ready to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ready {
@@ -171,19 +162,17 @@ impl Line {
         if device.is_pending() || client.is_pending() { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Cuts both sides now. Hard: bytes that the kernel still holds for the
-    /// device are thrown away with a reset (promise 7).
-    pub(super) fn cut(mut self, how: Cut) {
-        if let (Cut::Hard, Device::Connected(device)) = (how, &self.device)
+    /// Cuts both sides now. Bytes that the kernel still holds for the device
+    /// are thrown away with a reset (promise 7).
+    pub(super) fn reset(mut self) {
+        if let Device::Connected(device) = &self.device
             && let Err(error) = device.set_zero_linger()
         {
             tracing::error!("a device's connection can't be reset: {error}");
         }
         // Streams that are gone already need no cutting.
         let _ = self.from_client.stop(CUT);
-        if how == Cut::Hard {
-            let _ = self.to_client.reset(CUT);
-        }
+        let _ = self.to_client.reset(CUT);
     }
 
     /// The client's half of a line whose device was never reached.
@@ -258,7 +247,8 @@ impl Line {
         if matches!(self.client, Side::Finished) {
             return Poll::Pending;
         }
-        let filled = read_into(&mut self.block, |buffer| Pin::new(&mut self.from_client).poll_read(context, buffer));
+        let filled =
+            read_into(&mut self.block, |buffer| Pin::new(&mut self.from_client).poll_read(context, buffer));
         match filled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(_)) => Poll::Ready(self.client_broke()),

@@ -21,7 +21,7 @@ pub(super) fn started(who: &Authenticated, grant: &Grant, wish: &Wish, mode: aut
         source: who.source().to_string(),
         assurance: who.assurance().to_string(),
         mode: self::mode(mode),
-        policy_hash: Bytes::copy_from_slice(&grant.policy().to_bytes()),
+        policy_hash: Bytes::copy_from_slice(&grant.policy().0),
         reason: wish.reason.clone(),
         ticket: wish.ticket.clone(),
         software: concat!("gatehouse-gateway ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -101,15 +101,12 @@ fn event(event: &session::Event) -> Event {
             text: text.clone(),
             refused: *refused,
         },
-        session::Event::Unframed { channel, tap: at, reason } => Event::Unframed {
-            channel: *channel,
-            tap: at.to_string(),
-            reason: reason.clone(),
-        },
-        session::Event::TermsChanged { policy, terms } => Event::TermsChanged {
-            policy_hash: Bytes::copy_from_slice(&policy.to_bytes()),
-            terms: terms.clone(),
-        },
+        session::Event::Unframed { channel, tap: at, reason } => {
+            Event::Unframed { channel: *channel, tap: at.to_string(), reason: reason.clone() }
+        }
+        session::Event::TermsChanged { policy, terms } => {
+            Event::TermsChanged { policy_hash: Bytes::copy_from_slice(&policy.0), terms: terms.clone() }
+        }
         session::Event::PathChanged { source } => Event::PathChanged { source: source.to_string() },
         session::Event::Ending { cause, in_s } => Event::Ending { reason: cause.to_string(), in_s: *in_s },
         session::Event::Note { text } => Event::Note { text: text.clone() },
