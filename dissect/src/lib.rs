@@ -26,16 +26,3 @@ pub use dissector::{
 };
 pub use modbus::{LONGEST_FRAME, PENDING};
 pub use operation::{Access, Area, Carriage, Class, Effect, Operation, Place, Protocol, Range, Values};
-
-/// Why an operation is denied, as a protocol can say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Denial {
-    /// The function as such (Modbus exception 01).
-    Function,
-    /// The addresses (02).
-    Address,
-    /// A value (03).
-    Value,
-    /// The whole unit behind a gateway (0A).
-    Unit,
-}
