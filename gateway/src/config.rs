@@ -69,9 +69,9 @@ pub struct RecordingSettings {
     /// The folder for recordings.
     pub dir: PathBuf,
     /// The key that signs checkpoints.
-    pub signing_key: crate::interim::SigningKey,
+    pub signing_key: recording::SigningKey,
     /// Everybody who can read recordings: auditors, then the recovery one.
-    pub recipients: Vec<crate::interim::Recipient>,
+    pub recipients: Vec<recording::Recipient>,
     /// Bytes that stay free on the recordings' file system: below it no new
     /// session begins.
     pub reserve: u64,

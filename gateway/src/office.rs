@@ -9,8 +9,8 @@ use crate::clock::{Clock, SystemClock, Warden};
 use crate::config::Config;
 use crate::policy::{PolicyError, PolicyHolder};
 use crate::problem::Problem;
-use crate::sessions::Registry;
-use crate::state::{SqliteState, State, StateError};
+use crate::sessions::{EndOrder, Registry, SignIn};
+use crate::state::{SqliteState, Standing, State, StateError};
 use crate::tls::Reloader;
 use std::sync::Arc;
 
@@ -83,6 +83,24 @@ impl Office {
         let office = Self { config, clock, state, audit, warden, tls, policy, registry };
         office.settle()?;
         Ok(Arc::new(office))
+    }
+
+    /// Judges a sign-in once more, right after it was entered into the registry:
+    /// a person disabled or a certificate revoked between the first judgement
+    /// and the entry was not in the registry yet when others were told to end.
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// The order that came too early.
+    pub fn still_welcome(&self, sign_in: &SignIn) -> Result<(), EndOrder> {
+        let enabled = self
+            .state
+            .person(&sign_in.person)
+            .is_ok_and(|record| record.is_some_and(|record| record.person.standing == Standing::Enabled));
+        if !enabled {
+            return Err(EndOrder::PersonDisabled);
+        }
+        self.tls.verify(&sign_in.chain).map_err(|_| EndOrder::CertificateRevoked)
     }
 
     /// Runs one blocking piece of work, such as a transaction of the state, off

@@ -3,10 +3,10 @@
 use super::units::{count, duration, size};
 use super::written::{self, Written};
 use super::{AdminSettings, AuditSettings, Config, Limits, Manifest, PolicySettings, RecordingSettings};
-use crate::interim::{Recipient, SigningKey};
 use crate::problem::Problem;
 use crate::tls::{Files, Material};
 use jiff::Timestamp;
+use recording::{Recipient, SigningKey};
 use rustix::fs::{Access, access};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};

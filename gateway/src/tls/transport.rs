@@ -59,7 +59,7 @@ pub fn server_config(
         .with_client_cert_verifier(material.trust().verifier())
         .with_single_cert(material.chain(), material.key())
         .map_err(|error| refuse(&error))?;
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.alpn_protocols = vec![wire::ALPN.to_vec()];
     // A resumed connection would skip the verifier: a revoked certificate would
     // get in (RFC 8446, 2.2).
     tls.send_tls13_tickets = 0;
@@ -100,6 +100,3 @@ impl TimeProvider for ClockTime {
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
-
-/// The one protocol spoken here (RFC 7301).
-const ALPN: &[u8] = b"gatehouse/1";

@@ -16,7 +16,7 @@ pub(super) fn started(transaction: &Transaction<'_>, row: &SessionRow) -> Result
         "INSERT INTO sessions (id, person, target, source, started, policy, recording)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
-            row.id.0,
+            row.id.to_bytes(),
             row.person.as_str(),
             row.target.as_str(),
             row.source.to_string(),
@@ -36,7 +36,13 @@ pub(super) fn ended(
     transaction.execute(
         "UPDATE sessions SET ended = ?1, reason = ?2, operations = ?3, denied = ?4
          WHERE id = ?5 AND ended IS NULL",
-        params![end.ended.as_millisecond(), end.reason, count(end.operations), count(end.denied), id.0],
+        params![
+            end.ended.as_millisecond(),
+            end.reason,
+            count(end.operations),
+            count(end.denied),
+            id.to_bytes()
+        ],
     )?;
     Ok(())
 }
@@ -51,7 +57,7 @@ pub(super) fn close_interrupted(
         "UPDATE sessions SET ended = ?1, reason = ?2 WHERE ended IS NULL",
         params![now.as_millisecond(), INTERRUPTED],
     )?;
-    open.into_iter().map(|blob| bytes(blob, "session id").map(SessionId)).collect()
+    open.into_iter().map(|blob| bytes(blob, "session id").map(SessionId::from_bytes)).collect()
 }
 
 pub(super) fn newest(transaction: &Transaction<'_>, limit: u32) -> Result<Vec<SessionHistory>, StateError> {
@@ -78,7 +84,7 @@ fn history(row: &Row<'_>) -> Result<SessionHistory, StateError> {
         }),
     };
     let row = SessionRow {
-        id: SessionId(bytes(row.get(0)?, "session id")?),
+        id: SessionId::from_bytes(bytes(row.get(0)?, "session id")?),
         person: handle(&row.get::<_, String>(1)?)?,
         target: TargetId::parse(&row.get::<_, String>(2)?).map_err(|_| StateError::Corrupt("target"))?,
         source: row.get::<_, String>(3)?.parse().map_err(|_| StateError::Corrupt("address"))?,
