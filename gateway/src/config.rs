@@ -20,6 +20,7 @@ use crate::tls::{Files, Windows};
 use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A configuration that passed every check.
@@ -69,7 +70,7 @@ pub struct RecordingSettings {
     /// The folder for recordings.
     pub dir: PathBuf,
     /// The key that signs checkpoints.
-    pub signing_key: recording::SigningKey,
+    pub signing_key: Arc<recording::SigningKey>,
     /// Everybody who can read recordings: auditors, then the recovery one.
     pub recipients: Vec<recording::Recipient>,
     /// Bytes that stay free on the recordings' file system: below it no new

@@ -9,25 +9,26 @@
 //! [`dial`] is the only function of the workspace that opens a socket towards
 //! a device.
 
+mod actions;
 mod denials;
 mod line;
+mod words;
 
 use crate::audit::Kind;
 use crate::authenticate::Authenticated;
 use crate::authorize::again;
 use crate::desk::Speaker;
-use crate::hall::{NewChannel, ToSession, turn_away};
+use crate::hall::{NewChannel, ToSession};
 use crate::office::Office;
 use crate::policy::Applied;
 use crate::record::{OpenRecording, RecordFailure};
 use crate::sessions::{EndOrder, SessionPlace};
-use authz::{Grant, Service, ServiceName};
-use bytes::Bytes;
+use authz::{Grant, Service};
 use denials::Denials;
 use dissect::Direction;
 use line::{Dialling, Heard, Line, Ready};
 use quinn::{RecvStream, SendStream};
-use session::{Action, By, Core, Counts, EndCause, Entry, How, Input, Setup};
+use session::{Action, Core, Counts, EndCause, Entry, Input, Setup};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -39,7 +40,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
-use wire::{ChannelReply, EndReason, Notice, Refusal, ToClient};
+use wire::{EndReason, Notice, ToClient};
+use words::{input, reason};
 
 /// How long a device may take to accept a connection.
 const DIALLED_WITHIN: Duration = Duration::from_secs(5);
@@ -283,140 +285,6 @@ impl Carrier {
         Ok(())
     }
 
-    /// Executes an action whose entries are written. Once the tape has failed
-    /// no byte goes anywhere.
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Record(_) | Action::Sync { .. } => {}
-            Action::ToDevice { channel, bytes } => self.to_device(channel, bytes),
-            Action::ToClient { channel, bytes } => self.to_client(channel, bytes),
-            Action::Dial { channel, service } => self.dial(channel, &service),
-            Action::ConfirmChannel { channel } => self.confirm(channel),
-            Action::RefuseChannel { channel, refusal, text } => self.refuse(channel, refusal, &text),
-            Action::FinishDevice { channel } => self.on_line(channel, Line::finish_device),
-            Action::FinishClient { channel } => self.on_line(channel, Line::finish_client),
-            Action::CloseChannel { channel, how, why } => self.close(channel, how, &why),
-            Action::Notice(notice) => self.tell(notice),
-            Action::End { how: _, cause } => self.ending = Some(cause),
-        }
-    }
-
-    fn to_device(&mut self, channel: u32, bytes: Bytes) {
-        if let (Tape::Running, Some(line)) = (self.tape, self.lines.get_mut(&channel)) {
-            add(&self.place.counters.to_device, bytes.len());
-            line.queue_to_device(bytes);
-        }
-    }
-
-    fn to_client(&mut self, channel: u32, bytes: Bytes) {
-        if let (Tape::Running, Some(line)) = (self.tape, self.lines.get_mut(&channel)) {
-            add(&self.place.counters.to_client, bytes.len());
-            line.queue_to_client(bytes);
-        }
-    }
-
-    fn on_line(&mut self, channel: u32, work: impl FnOnce(&mut Line)) {
-        if let Some(line) = self.lines.get_mut(&channel) {
-            work(line);
-        }
-    }
-
-    /// A stream that wants to be a channel.
-    fn arrive(&mut self, new: NewChannel) {
-        let service = self.service(&new.service).cloned();
-        let taken = self.lines.contains_key(&new.number) || self.arriving.contains_key(&new.number);
-        match service {
-            None => {
-                self.note_refused(&new.service, Refusal::NoSuchService.sentence());
-                turn_away(new.to_client, Refusal::NoSuchService, "");
-            }
-            Some(_) if taken => turn_away(new.to_client, Refusal::Malformed, "the channel's number is taken"),
-            Some(service) => {
-                self.arriving.insert(new.number, (new.from_client, new.to_client));
-                self.handle(Input::OpenChannel {
-                    channel: new.number,
-                    service: service.name.to_string(),
-                    port: service.port,
-                    protocol: service.protocol,
-                });
-            }
-        }
-    }
-
-    fn service(&self, name: &str) -> Option<&Service> {
-        let name = ServiceName::parse(name).ok()?;
-        self.grant.target().services.get(&name)
-    }
-
-    fn dial(&mut self, channel: u32, service: &str) {
-        let Some((from_client, to_client)) = self.arriving.remove(&channel) else { return };
-        let Some(service) = self.service(service) else {
-            return turn_away(to_client, Refusal::NoSuchService, "");
-        };
-        let dialling = dial(&self.grant, &self.recording, service);
-        self.lines.insert(channel, Line::new(from_client, to_client, dialling));
-    }
-
-    fn confirm(&mut self, channel: u32) {
-        match wire::encode(&ChannelReply::Open) {
-            Ok(reply) => self.on_line(channel, |line| line.queue_to_client(reply.into())),
-            Err(error) => tracing::error!("a reply can't be written: {error}"),
-        }
-    }
-
-    fn refuse(&mut self, channel: u32, refusal: session::Refusal, text: &str) {
-        let code = match refusal {
-            session::Refusal::NotPermitted => Refusal::NotPermitted,
-            session::Refusal::Busy => Refusal::Limit,
-            session::Refusal::Unreachable => Refusal::Unreachable,
-            session::Refusal::Ended => Refusal::Ended,
-            session::Refusal::Malformed => Refusal::Malformed,
-        };
-        self.note_refused(&format!("channel {channel}"), text);
-        if let Some((_, to_client)) = self.arriving.remove(&channel) {
-            turn_away(to_client, code, text);
-        } else if let Some(line) = self.lines.remove(&channel) {
-            turn_away(line.into_client(), code, text);
-        }
-    }
-
-    fn note_refused(&self, what: &str, why: &str) {
-        let event = self.office.audit.event(Kind::ChannelRefused).person(self.who.person());
-        let event = event.target(&self.grant.target().id).session(self.place.id).what(what).why(why);
-        if let Err(error) = self.office.audit.write(&event) {
-            tracing::error!("{error}");
-        }
-    }
-
-    fn close(&mut self, channel: u32, how: How, why: &str) {
-        tracing::debug!(session = %self.place.id, channel, "channel closed: {why}");
-        self.arriving.remove(&channel);
-        let Some(line) = self.lines.remove(&channel) else { return };
-        match (how, self.tape) {
-            (How::Soft, Tape::Running) => self.draining.push(line),
-            (How::Hard, _) | (How::Soft, Tape::Failed) => line.reset(),
-        }
-    }
-
-    fn tell(&mut self, notice: session::Notice) {
-        let now = self.recording.now();
-        let notice = match notice {
-            session::Notice::Denied { channel, operation, reason, rule } => {
-                Notice::Denied { channel, operation, reason, rule }
-            }
-            session::Notice::Ending { cause, in_s } => Notice::Ending { reason: reason(cause), in_s },
-            // The farewell says it once the recording is sealed.
-            session::Notice::Ended { cause: _ } => return,
-            session::Notice::GrantChanged { expires } => {
-                let left = expires.saturating_sub(now).try_into().unwrap_or_default();
-                let expires_ms = self.office.clock.wall().saturating_add::<jiff::SignedDuration>(left);
-                let expires_ms = expires_ms.unwrap_or(jiff::Timestamp::MAX).as_millisecond();
-                Notice::GrantChanged { expires_ms, text: "the plant applied a new policy".to_owned() }
-            }
-        };
-        self.speaker.say(&ToClient::Notice { session: self.place.id, notice });
-    }
-
     fn obey(&mut self, order: &EndOrder) {
         let cause = match order {
             EndOrder::Killed { by } => {
@@ -558,47 +426,4 @@ fn poll_lines(
         }
     }
     Poll::Pending
-}
-
-fn input(channel: u32, heard: Heard) -> Input {
-    match heard {
-        Heard::Connected => Input::DeviceConnected { channel },
-        Heard::Unreachable(error) => Input::DeviceUnreachable { channel, text: error.to_string() },
-        Heard::FromClient(bytes) => Input::FromClient { channel, bytes },
-        Heard::ClientFinished => Input::ClientFinished { channel },
-        Heard::ClientBroken => {
-            let text = "the tool's stream was cut".to_owned();
-            Input::ChannelBroken { channel, by: By::Client, text }
-        }
-        Heard::FromDevice(bytes) => Input::FromDevice { channel, bytes },
-        Heard::DeviceFinished => Input::DeviceFinished { channel },
-        Heard::DeviceBroken(error) => {
-            Input::ChannelBroken { channel, by: By::Device, text: error.to_string() }
-        }
-    }
-}
-
-fn reason(cause: EndCause) -> EndReason {
-    match cause {
-        EndCause::ClientClosed => EndReason::ClientClosed,
-        EndCause::Killed => EndReason::Killed,
-        EndCause::CertificateRevoked => EndReason::CertificateRevoked,
-        EndCause::CertificateExpired => EndReason::CertificateExpired,
-        EndCause::PersonDisabled => EndReason::PersonDisabled,
-        EndCause::RecorderFailed => EndReason::RecorderFailed,
-        EndCause::GrantExpired => EndReason::GrantExpired,
-        EndCause::WindowClosed => EndReason::WindowClosed,
-        EndCause::PolicyNarrowed => EndReason::PolicyNarrowed,
-        EndCause::PolicyFailed => EndReason::PolicyFailed,
-        EndCause::Shutdown => EndReason::Shutdown,
-        EndCause::Idle => EndReason::Idle,
-        EndCause::SignInLost => EndReason::SignInLost,
-        EndCause::PathForbidden => EndReason::PathForbidden,
-        EndCause::Misbehaved => EndReason::Misbehaved,
-        EndCause::Internal => EndReason::Internal,
-    }
-}
-
-fn add(counter: &std::sync::atomic::AtomicU64, bytes: usize) {
-    counter.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
 }

@@ -11,6 +11,7 @@ use rustix::fs::{Access, access};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest path of a Unix socket that every kernel takes, in bytes.
@@ -87,7 +88,7 @@ impl Checks<'_> {
             self.recipient("[recording] recipients", text, &mut recipients);
         }
         self.recipient("[recording] recovery_recipient", &recording.recovery_recipient, &mut recipients);
-        let signing_key = signing_key.ok()?;
+        let signing_key = Arc::new(signing_key.ok()?);
         Some(RecordingSettings { dir, signing_key, recipients, reserve, mode: recording.mode })
     }
 
