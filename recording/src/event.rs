@@ -23,7 +23,7 @@ pub const MAX_EVENT: usize = 1024 * 1024;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// The session begins; the first entry of every recording.
-    Started(Started),
+    Started(Box<Started>),
     /// The technician's tool asked for a channel and got it.
     ChannelOpened {
         /// The channel, as numbered within the session.

@@ -13,9 +13,6 @@ pub(crate) const FRAME_HEADER: usize = 4 + 1 + 4 + 8 + 32;
 /// Longest plaintext of a frame, in bytes.
 pub const MAX_PLAINTEXT: usize = 64 * 1024;
 
-/// Longest frame, in bytes.
-pub(crate) const MAX_FRAME: usize = FRAME_HEADER + MAX_PLAINTEXT + TAG;
-
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -124,7 +121,7 @@ mod tests {
             bytes[4] = kind;
             FrameHeader::parse(&bytes).is_some()
         };
-        let max = u32::try_from(MAX_FRAME).unwrap();
+        let max = u32::try_from(FRAME_HEADER + MAX_PLAINTEXT + TAG).unwrap();
         assert!(with(max, 1) && with(66, 1) && with(50, 2) && with(49 + 1024, 2));
         assert!(!with(max + 1, 1) && !with(65, 1) && !with(49, 2) && !with(49 + 1025, 2));
         assert!(!with(70, 0) && !with(70, 4) && !with(0, 1) && !with(u32::MAX, 3));

@@ -33,11 +33,14 @@ mod event;
 mod frame;
 mod header;
 mod keys;
+mod opened;
 mod ratchet;
 mod recipient;
+mod scan;
 mod storage;
 mod taps;
 mod tree;
+mod verify;
 mod writer;
 
 pub use batch::BatchError;
@@ -48,12 +51,15 @@ pub use event::{Decision, Event, MAX_EVENT, MAX_TEXT, Started};
 pub use frame::{Kind, MAX_PLAINTEXT};
 pub use header::{Header, HeaderError, LogPosition, MAGIC, Mode, VERSION};
 pub use keys::{DEFAULT_KEY_NAME, KeyError, PublicKey, SigningKey};
+pub use opened::{OpenError, Opened, Recorded, Stop};
 pub use ratchet::CryptoError;
 pub use recipient::{Identity, MAX_RECIPIENTS, Recipient, RecipientError};
+pub use scan::{Outline, ScanError, outline};
 #[cfg(unix)]
 pub use storage::FileStorage;
 pub use storage::{Allocation, Storage, SyncStorage};
 pub use taps::WINDOW;
+pub use verify::{Fault, Report, SignedPrefix, Tail, Verdict, verify, verify_watched};
 pub use writer::{
     Checkpoint, Moment, Opening, RecordError, Sealed, Syncer, Writer, file_name, random_session,
 };

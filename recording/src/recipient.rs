@@ -161,9 +161,12 @@ pub(crate) fn unwrap(
         return Err(RecipientError::KeyBlock);
     }
     let identities = identity.0.iter().map(|identity| identity as &dyn age::Identity);
-    let reader = decryptor.decrypt(identities).map_err(|error| match error {
-        age::DecryptError::NoMatchingKeys => RecipientError::NoMatch,
-        _ => RecipientError::KeyBlock,
+    let reader = decryptor.decrypt(identities).map_err(|error| {
+        if matches!(error, age::DecryptError::NoMatchingKeys) {
+            RecipientError::NoMatch
+        } else {
+            RecipientError::KeyBlock
+        }
     })?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(64));
     reader.take(64).read_to_end(&mut bytes).map_err(|_| RecipientError::KeyBlock)?;
