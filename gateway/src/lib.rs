@@ -6,6 +6,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod factor;
+#[cfg(test)]
+mod fixture;
 pub mod names;
 pub mod office;
 pub mod policy;
