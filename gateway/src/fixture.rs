@@ -62,7 +62,9 @@ impl Plant {
         let (auditor, recovery) = (recording::Identity::generate(), recording::Identity::generate());
         plant.write("auditor.pub", &format!("# auditor\n{}\n", auditor.recipients()[0]));
         plant.write("recovery.pub", &format!("{}\n", recovery.recipients()[0]));
-        plant.write_policy("p, role:press-service, *, modbus:read, , allow\n");
+        plant.write("policies/model.conf", authz::Policy::MODEL);
+        plant.write("policies/targets.toml", TARGETS);
+        plant.write_policy(RULES);
         plant.write("gateway.toml", CONFIGURATION);
         plant
     }
@@ -143,6 +145,21 @@ sessions = 3
 sessions_per_person = 2
 drain_deadline = "1 s"
 "#;
+
+const TARGETS: &str = r#"
+[[target]]
+id = "press-line/plc7"
+zone = "press"
+address = "127.0.0.1"
+[target.services]
+plc = "502/tcp modbus"
+"#;
+
+/// The rules that a new plant has.
+pub(crate) const RULES: &str = "\
+p, role:press-service, *, modbus:read, , allow
+g, person:tech-1@vendor-a, role:press-service
+";
 
 pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();

@@ -227,7 +227,7 @@ fn from_snapshot(snapshot: &PolicySnapshot) -> Result<Applied, PolicyError> {
 fn differences(before: &Files, after: &Files) -> (Vec<Line>, Vec<Line>) {
     let mut balance: BTreeMap<Line, i64> = BTreeMap::new();
     for (files, weight) in [(before, -1), (after, 1)] {
-        for (name, content) in manifest::contents(files) {
+        for (name, content) in files.iter() {
             for line in String::from_utf8_lossy(content).lines().map(str::trim) {
                 if !line.is_empty() && !line.starts_with('#') {
                     let line = Line { file: name.to_owned(), text: line.to_owned() };
@@ -249,8 +249,8 @@ mod tests {
     use crate::fixture::Plant;
     use aws_lc_rs::digest::{SHA256, digest};
 
-    const MORE: &str =
-        "p, role:press-service, *, modbus:read, , allow\np, role:drives, *, modbus:read, , allow\n";
+    const MORE: &str = "p, role:press-service, *, modbus:read, , allow\np, role:drives, *, modbus:read, , allow\n\
+        g, person:tech-1@vendor-a, role:press-service\ng, person:tech-2@vendor-b, role:drives\n";
     const BROKEN: &str = "p, only two\n";
 
     fn seal(plant: &Plant) {
@@ -277,11 +277,12 @@ mod tests {
         let heard = office.policy.subscribe();
         let changes = office.policy.apply("uid 0").unwrap();
         assert_eq!(changes.before, first.to_string());
-        let line = Line {
-            file: "policy.csv".to_owned(),
-            text: "p, role:drives, *, modbus:read, , allow".to_owned(),
-        };
-        assert_eq!((changes.added, changes.removed), (vec![line], vec![]));
+        let line = |text: &str| Line { file: "policy.csv".to_owned(), text: text.to_owned() };
+        let added = vec![
+            line("g, person:tech-2@vendor-b, role:drives"),
+            line("p, role:drives, *, modbus:read, , allow"),
+        ];
+        assert_eq!((changes.added, changes.removed), (added, vec![]));
         assert!(heard.has_changed().unwrap());
         assert_eq!(office.policy.folder(), FolderState::Applied);
         assert_eq!(plant.office().policy.current().hash(), office.policy.current().hash());
@@ -311,6 +312,23 @@ mod tests {
         plant.write_policy(BROKEN);
         let opened = crate::office::Office::open_with(plant.config().unwrap(), plant.clock.clone());
         assert!(matches!(opened, Err(crate::office::OfficeError::Policy(PolicyError::Invalid(_)))));
+    }
+
+    #[test]
+    fn a_stored_snapshot_that_was_changed_does_not_start_a_gateway() {
+        let plant = Plant::new();
+        let office = plant.office();
+        let stored = office.state.current_policy().unwrap().unwrap();
+        let mut bytes = office.policy.current().files().to_snapshot_bytes();
+        let at = bytes.windows(4).rposition(|window| window == b"read").unwrap();
+        bytes.splice(at..at + 4, *b"*   ");
+        for (bytes, hash) in
+            [(bytes, stored.hash), (stored.bytes.clone(), [0; 32]), (Vec::new(), stored.hash)]
+        {
+            office.state.apply_policy(&PolicySnapshot { bytes, hash, ..stored.clone() }).unwrap();
+            let opened = crate::office::Office::open_with(plant.config().unwrap(), plant.clock.clone());
+            assert!(matches!(opened, Err(crate::office::OfficeError::Policy(_))));
+        }
     }
 
     #[test]

@@ -192,7 +192,7 @@ async fn policy_and_clock_answer() {
     let desk = Desk::open(Plant::new());
     let before: PolicyReport = desk.client.get("/v1/policy").await.unwrap();
     assert_eq!((before.folder, before.by.as_str()), (FolderState::Applied, "first start"));
-    desk.plant.write_policy("p, role:drives, *, modbus:read, , allow\n");
+    desk.plant.write_policy(&crate::fixture::RULES.replace("modbus:read", "modbus:write"));
     let differs: PolicyReport = desk.client.get("/v1/policy").await.unwrap();
     assert!(matches!(differs.folder, FolderState::Differs { .. }), "{differs:?}");
     assert_eq!(differs.hash, before.hash);

@@ -52,7 +52,7 @@ impl Sums {
     /// that were checked as a policy, not read again.
     pub(super) fn covers(&self, files: &Files) -> Result<(), Problem> {
         let hint = "look at what changed; then seal the folder anew";
-        for (name, content) in contents(files) {
+        for (name, content) in files.iter() {
             let found = hex::encode(digest(&SHA256, content));
             match self.sums.get(name) {
                 Some(sum) if *sum == found => {}
@@ -67,13 +67,4 @@ impl Sums {
             Err(Problem::new(&self.path, format!("{name} is listed and missing")).hint(hint))
         })
     }
-}
-
-/// The files of a folder that mean something.
-const NAMES: [&str; 6] =
-    ["conditions.toml", "decisions.golden", "model.conf", "policy.csv", "targets.toml", "tests.toml"];
-
-/// Names and contents of a folder's files.
-pub(super) fn contents(files: &Files) -> impl Iterator<Item = (&str, &[u8])> {
-    NAMES.into_iter().filter_map(|name| Some((name, files.get(name)?)))
 }
