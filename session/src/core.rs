@@ -39,10 +39,10 @@ pub struct Core {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Running,
-    /// No more requests; answers that are due may still come until then.
+    /// No more requests; answers that are due may still come, each within
+    /// its own time.
     Closing {
         cause: EndCause,
-        until: Duration,
     },
     Ended,
 }
@@ -94,12 +94,14 @@ impl Core {
     /// start; `None` after the end.
     pub fn next_timer(&self) -> Option<Duration> {
         let answers = self.channels.values().filter_map(Channel::deadline).min();
-        let own = match self.life {
-            Life::Running => self.schedule.next().min(self.next_pace()),
-            Life::Closing { until, .. } => until,
-            Life::Ended => return None,
-        };
-        Some(answers.map_or(own, |answers| answers.min(own)))
+        match self.life {
+            Life::Running => {
+                let own = self.schedule.next().min(self.next_pace());
+                Some(answers.map_or(own, |answers| answers.min(own)))
+            }
+            Life::Closing { .. } => answers,
+            Life::Ended => None,
+        }
     }
 
     /// Whether bytes of that direction should be read now. As long as not,

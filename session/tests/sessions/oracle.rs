@@ -207,8 +207,6 @@ fn sent(sim: &Sim) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn every_request_has_its_due_in_order(
         asks in proptest::collection::vec(ask(), 1..40),

@@ -125,7 +125,7 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
 pub(crate) fn allowed(rights: Rights, frame: &[u8]) -> bool {
     let word = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
     match (rights, frame[7]) {
-        (Rights::Wide, 3) => true,
+        (Rights::Wide, 1..=4) => true,
         (Rights::Wide, 6) => (100..=199).contains(&word(8)) && word(10) <= 900,
         (Rights::Narrow, 3) => word(8) + word(10) <= 10,
         (Rights::Wide | Rights::Narrow, _) => false,
@@ -407,7 +407,7 @@ impl Sim {
                 let sent = frames(&self.sent_to_device(channel)[before..]);
                 assert_eq!(sent.concat(), bytes, "whole frames only");
                 assert!(sent.iter().all(|frame| allowed(self.rights, frame)), "a frame without a right");
-                sent.iter().any(|frame| frame[7] != 3)
+                sent.iter().any(|frame| !(1..=4).contains(&frame[7]))
             }
         };
         let has_to_be_stable = match self.mode {
