@@ -34,6 +34,9 @@ impl Core {
             }
         }
         let now = self.desk.now;
+        if self.life == Life::Running && self.next_recheck() <= now {
+            self.close_unpermitted(actions);
+        }
         if !self.channels.values().any(|channel| channel.deadline().is_some_and(|deadline| deadline <= now)) {
             return Time::Passed;
         }
