@@ -253,3 +253,18 @@ fn a_change_of_address_is_recorded() {
     sim.give(Input::PathChanged(source));
     assert_eq!(sim.events.last().map(|(_, event)| event), Some(&Event::PathChanged { source }));
 }
+
+#[test]
+fn a_window_is_judged_at_the_time_of_the_request() {
+    let mut sim = Sim::plc(Options::default());
+    sim.give(Input::NewTerms(terms(Rights::Evening)));
+    sim.wait(3599 * SECOND);
+    sim.client_says(1, &read(1, 0, 1));
+    sim.wait(SECOND);
+    sim.client_says(1, &read(2, 0, 1));
+    assert_eq!(sim.sent_to_device(1), read(1, 0, 1));
+    assert_eq!(
+        sim.operations(),
+        ["read holding[0]: allow", "read holding[0]: Deny window evening is not open"]
+    );
+}
