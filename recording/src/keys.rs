@@ -4,6 +4,7 @@
 //! that others can read is refused. The public key is one C2SP signed-note
 //! verifier key line, `name+keyid+base64`.
 
+use crate::recipient::RecipientError;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::fmt;
@@ -46,6 +47,9 @@ pub enum KeyError {
     /// It is no verifier key line.
     #[error("not an Ed25519 verifier key (name+keyid+base64)")]
     Public,
+    /// It is no age identity file.
+    #[error(transparent)]
+    Identity(#[from] RecipientError),
     /// The name can't stand in a verifier key.
     #[error("{0:?} is not a key name: 1 to 255 graphic ASCII characters without '+'")]
     Name(String),
@@ -82,12 +86,7 @@ impl SigningKey {
     /// [`KeyError::Readable`] where group or others have any right on the
     /// file, [`KeyError::Private`] for content that is no Ed25519 key.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
-        let failed = |source| KeyError::File { path: path.to_owned(), source };
-        let file = std::fs::File::open(path).map_err(failed)?;
-        refuse_readable(path, &file.metadata().map_err(failed)?)?;
-        let mut text = Zeroizing::new(String::new());
-        file.take(MAX_KEY_FILE).read_to_string(&mut text).map_err(failed)?;
-        Self::from_pem(&text, DEFAULT_KEY_NAME)
+        Self::from_pem(&read_private(path)?, DEFAULT_KEY_NAME)
     }
 
     /// Reads a private key of that name from PEM PKCS#8.
@@ -118,7 +117,7 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::File`], also where the file exists already.
     pub fn write(&self, path: &Path) -> Result<(), KeyError> {
-        write_new(path, self.to_pem()?.as_bytes(), 0o600)
+        write_private(path, &self.to_pem()?)
     }
 
     /// The public half.
@@ -241,6 +240,21 @@ impl signed_note::Verifier for PublicKey {
 
 fn typed(key: &[u8; 32]) -> Vec<u8> {
     [[ED25519_TYPE].as_slice(), key].concat()
+}
+
+/// Reads a private file that nobody but its owner has any right on.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    let failed = |source| KeyError::File { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    refuse_readable(path, &file.metadata().map_err(failed)?)?;
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_KEY_FILE).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+/// Writes a new file that nobody but its owner has any right on.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), KeyError> {
+    write_new(path, text.as_bytes(), 0o600)
 }
 
 #[cfg(unix)]

@@ -3,11 +3,13 @@
 //! Nothing else is accepted. Other kinds would run a plugin at the gateway, or
 //! share a passphrase with it.
 
+use crate::keys::{self, KeyError};
 use crate::ratchet::{CryptoError, FileKey};
 use crate::tree::{self, Hash};
 use age::secrecy::ExposeSecret;
 use std::fmt;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
@@ -108,6 +110,24 @@ impl Identity {
         Ok(Self(identities))
     }
 
+    /// Reads an identity file.
+    ///
+    /// # Errors
+    /// [`KeyError::Readable`] where group or others have any right on the
+    /// file, [`KeyError::Identity`] for content that is not as
+    /// [`Identity::parse`] wants it.
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        Ok(Self::parse(&keys::read_private(path)?)?)
+    }
+
+    /// Writes the identity to a new file of mode 0600.
+    ///
+    /// # Errors
+    /// [`KeyError::File`], also where the file exists already.
+    pub fn write(&self, path: &Path) -> Result<(), KeyError> {
+        keys::write_private(path, &self.to_text())
+    }
+
     /// The identity file's text, secret.
     pub fn to_text(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::new());
@@ -205,6 +225,20 @@ mod tests {
         let error = Identity::parse("# a\nAGE-PLUGIN-YUBIKEY-1QQQ\n").unwrap_err();
         assert!(matches!(error, RecipientError::NotAnIdentity { line: 2 }));
         assert!(!error.to_string().contains("YUBIKEY"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_identity_file_is_private_and_never_overwritten() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("auditor.age");
+        let identity = Identity::generate();
+        identity.write(&path).unwrap();
+        assert_eq!(Identity::read(&path).unwrap().recipients(), identity.recipients());
+        assert!(matches!(identity.write(&path), Err(KeyError::File { .. })), "overwrites");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(Identity::read(&path), Err(KeyError::Readable { .. })));
     }
 
     #[test]
