@@ -40,16 +40,50 @@ pub trait Intake: Send + 'static {
     fn next(&mut self) -> impl Future<Output = io::Result<(Self::Reading, Self::Writing)>> + Send;
 }
 
-/// A connection that can be broken off so that the tool sees it was no clean end.
+/// The writing half of a connection that can be broken off so that the tool sees it was no clean end.
 pub trait Cut {
-    /// The connection is reset when it is dropped.
-    fn cut(&self);
+    /// Resets the connection as soon as its reading half is gone too.
+    fn cut(self);
 }
 
 impl Cut for OwnedWriteHalf {
-    fn cut(&self) {
+    fn cut(self) {
         // It fails only on a socket that is gone already.
         let _ = self.as_ref().set_zero_linger();
+        // Dropped, the half would say a clean goodbye first.
+        self.forget();
+    }
+}
+
+/// What a tool is answered. Dropped without [`Answering::end`], whatever the reason, the connection is cut: a tool
+/// must never take half an answer for a whole one.
+#[derive(Debug)]
+pub struct Answering<W: Cut> {
+    half: Option<W>,
+}
+
+impl<W: Cut> Answering<W> {
+    /// Guards this half.
+    pub fn new(half: W) -> Self {
+        Self { half: Some(half) }
+    }
+
+    /// The half itself.
+    pub fn half(&mut self) -> Option<&mut W> {
+        self.half.as_mut()
+    }
+
+    /// The end is a clean one.
+    pub fn end(mut self) {
+        self.half = None;
+    }
+}
+
+impl<W: Cut> Drop for Answering<W> {
+    fn drop(&mut self) {
+        if let Some(half) = self.half.take() {
+            half.cut();
+        }
     }
 }
 
@@ -134,6 +168,7 @@ impl Porter {
         R: AsyncRead + Unpin + Send,
         W: AsyncWrite + Cut + Unpin + Send,
     {
+        let answering = Answering::new(writing);
         let header = ChannelHeader {
             session: self.session,
             channel: self.numbers.fetch_add(1, Ordering::Relaxed),
@@ -144,19 +179,14 @@ impl Porter {
         let event = match tokio::time::timeout(REPLY_WITHIN, self.opener.open(&header)).await {
             Ok(Ok(Opening::Open(sending, receiving))) => {
                 self.tell(ChannelEvent::Opened(self.session)).await;
-                pump(reading, writing, sending, receiving).await;
+                pump(reading, answering, sending, receiving).await;
                 ChannelEvent::Closed(self.session)
             }
             Ok(Ok(Opening::Refused(code, text))) => {
-                writing.cut();
                 ChannelEvent::Refused(self.session, self.service.clone(), code, text)
             }
-            Ok(Err(broken)) => {
-                writing.cut();
-                ChannelEvent::Failed(self.session, self.service.clone(), broken.to_string())
-            }
+            Ok(Err(broken)) => ChannelEvent::Failed(self.session, self.service.clone(), broken.to_string()),
             Err(_) => {
-                writing.cut();
                 let text = "the gateway did not answer in time".to_owned();
                 ChannelEvent::Failed(self.session, self.service.clone(), text)
             }

@@ -5,25 +5,26 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::intake::Cut;
+use crate::intake::{Answering, Cut};
 use crate::link::{Receiving, Sending};
 
 /// What is read from a tool at once, in bytes. Requests are small; a larger buffer would only add delay.
 const READ: usize = 8 * 1024;
 
 /// One end broke off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Broken;
 
-/// Carries everything until both directions have ended or one end breaks.
-pub async fn pump<R, W>(mut reading: R, mut writing: W, sending: Sending, receiving: Receiving)
+/// Carries everything until both directions have ended or one end breaks. Dropped before, both ends see a break.
+pub async fn pump<R, W>(mut reading: R, mut answering: Answering<W>, sending: Sending, receiving: Receiving)
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Cut + Unpin,
 {
-    let both = tokio::try_join!(towards_device(&mut reading, sending), towards_tool(receiving, &mut writing));
-    if both == Err(Broken) {
-        writing.cut();
+    let both =
+        tokio::try_join!(towards_device(&mut reading, sending), towards_tool(receiving, &mut answering));
+    if both.is_ok() {
+        answering.end();
     }
 }
 
@@ -45,10 +46,11 @@ async fn towards_device<R: AsyncRead + Unpin>(reading: &mut R, mut sending: Send
 }
 
 /// Ends when the device has finished.
-async fn towards_tool<W: AsyncWrite + Unpin>(
-    mut receiving: Receiving,
-    writing: &mut W,
-) -> Result<(), Broken> {
+async fn towards_tool<W>(mut receiving: Receiving, answering: &mut Answering<W>) -> Result<(), Broken>
+where
+    W: AsyncWrite + Cut + Unpin,
+{
+    let writing = answering.half().ok_or(Broken)?;
     while let Some(bytes) = receiving.read().await.map_err(|_| Broken)? {
         writing.write_all(&bytes).await.map_err(|_| Broken)?;
     }

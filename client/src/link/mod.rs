@@ -101,7 +101,14 @@ impl Link {
         let (send, receive) =
             self.connection.open_bi().await.map_err(|error| failure::explain(&error, Phase::Connected))?;
         let connection = self.connection.clone();
-        Ok(Control { connection, send, receive, buffered: BytesMut::new(), bound: BEFORE_SIGN_IN })
+        Ok(Control {
+            connection,
+            send,
+            receive,
+            buffered: BytesMut::new(),
+            bound: BEFORE_SIGN_IN,
+            silent_since: None,
+        })
     }
 
     /// What opens channels on this connection.
@@ -150,6 +157,9 @@ pub struct Control {
     receive: quinn::RecvStream,
     buffered: BytesMut,
     bound: usize,
+    /// Since when the gateway has been silent for good: waiting for its reason may be interrupted and taken up again
+    /// without beginning anew.
+    silent_since: Option<tokio::time::Instant>,
 }
 
 impl Control {
@@ -199,8 +209,10 @@ impl Control {
 
     /// The stream has ended. The connection's close says why; a gateway that gives no reason within a moment counts
     /// as lost.
-    async fn reason_of_silence(&self) -> Problem {
-        match tokio::time::timeout(REASON_WITHIN, self.connection.closed()).await {
+    async fn reason_of_silence(&mut self) -> Problem {
+        let since = *self.silent_since.get_or_insert_with(tokio::time::Instant::now);
+        let deadline = since.checked_add(REASON_WITHIN).unwrap_or(since);
+        match tokio::time::timeout_at(deadline, self.connection.closed()).await {
             Ok(error) => failure::explain(&error, Phase::Connected),
             Err(_) => Problem::Unreachable("the gateway ended the conversation without a word".to_owned()),
         }
