@@ -1,1 +1,9 @@
-//! tests
+//! The harness: what tests, demo and benches share.
+//!
+//! - [`plc`] and [`press_line`]: a simulated controller that keeps a log of
+//!   every byte as ground truth, and misbehaves on demand;
+//! - [`modbus`]: the technician's tool.
+
+pub mod modbus;
+pub mod plc;
+pub mod press_line;
