@@ -4,6 +4,8 @@
 //!   every byte as ground truth, and misbehaves on demand;
 //! - [`modbus`]: the technician's tool.
 
+pub mod binaries;
 pub mod modbus;
 pub mod plc;
 pub mod press_line;
+pub mod process;
