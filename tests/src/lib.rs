@@ -5,6 +5,7 @@
 //! - [`modbus`]: the technician's tool.
 
 pub mod binaries;
+pub mod interop;
 pub mod modbus;
 pub mod plc;
 pub mod press_line;
