@@ -1,6 +1,28 @@
 //! OT protocols: bytes to frames to operations, and each protocol's own refusal.
+//!
+//! One [`Dissector`] serves one channel. The order of events for a request:
+//! [`Dissector::frame`] finds the first whole frame of what has arrived,
+//! [`Dissector::decode`] says what it means, and then either
+//! [`Dissector::forwarded`] and [`Dissector::translate`] when it goes to the
+//! device, or [`Dissector::deny`] for the protocol's own refusal. Frames of
+//! the device go through [`Dissector::answer`], which pairs them.
+//!
+//! This crate never decides, never reads a clock and never does I/O. It gives
+//! out whole frames only, and the bytes of a [`Request`] are the bytes that
+//! its [`Operation`] was decoded from: what is decided is what is forwarded.
 #![warn(missing_docs)]
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod display;
+mod dissector;
+mod modbus;
+mod opaque;
 mod operation;
+mod reader;
 
+pub use dissector::{
+    Answer, Content, Denial, Direction, Dissector, Expects, Flaw, Framing, Key, Malformed, Outcome, Request,
+    Unframed,
+};
+pub use modbus::{LONGEST_FRAME, PENDING};
 pub use operation::{Access, Area, Carriage, Class, Effect, Operation, Place, Protocol, Range, Values};

@@ -1,0 +1,200 @@
+//! Operations and outcomes in words, for recordings, notices and replay.
+//!
+//! `write holding[100] = 731`, `read unit[3] holding[0-9]`; several accesses
+//! are joined by ` + `. Addresses are zero-based, as on the wire. Unit 1 is
+//! what tools address unless told otherwise, so it alone is left out. Values
+//! are cut after eight elements: the text is for people, the exact bytes are
+//! in the recording.
+
+use crate::dissector::Outcome;
+use crate::operation::{Access, Area, Operation, Place, Values};
+use std::fmt;
+
+/// How many elements of a value are shown.
+const SHOWN: usize = 8;
+
+/// The unit that is not mentioned.
+const DEFAULT_UNIT: u8 = 1;
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, access) in self.accesses.iter().enumerate() {
+            if position > 0 {
+                formatter.write_str(" + ")?;
+            }
+            write!(formatter, "{access}")?;
+            if access.place.is_none() {
+                write!(formatter, " ({})", self.function)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.class)?;
+        if let Some(unit) = self.unit.filter(|unit| *unit != DEFAULT_UNIT) {
+            write!(formatter, " unit[{unit}]")?;
+        }
+        let mut count = None;
+        if let Some(place) = self.place {
+            write!(formatter, " {place}")?;
+            count = place.range.last().checked_sub(place.range.first()).and_then(|span| span.checked_add(1));
+        }
+        match &self.values {
+            Values::None => Ok(()),
+            Values::Bits(_) | Values::Words(_) | Values::Masked { .. } | Values::Untyped(_) => {
+                write!(formatter, " = ")?;
+                write_values(formatter, &self.values, count.unwrap_or(u32::MAX))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = (self.range.first(), self.range.last());
+        match self.area {
+            Area::Coil | Area::Discrete | Area::Input | Area::Holding => {
+                write!(formatter, "{}{}", self.area, self.range)
+            }
+            Area::File if first == last => write!(formatter, "file[{}]", FileRecord(first)),
+            Area::File => write!(formatter, "file[{}-{}]", FileRecord(first), FileRecord(last)),
+        }
+    }
+}
+
+/// `file.record`, both decimal.
+struct FileRecord(u32);
+
+impl fmt::Display for FileRecord {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.0 >> 16, self.0 & 0xFFFF)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => formatter.write_str("ok"),
+            Self::Refused { text, .. } => formatter.write_str(text),
+            Self::Values { values, count } => {
+                formatter.write_str("= ")?;
+                write_values(formatter, values, *count)
+            }
+            Self::Unreadable => formatter.write_str("an answer that does not fit the request"),
+        }
+    }
+}
+
+/// Writes at most [`SHOWN`] of the `count` elements.
+fn write_values(formatter: &mut fmt::Formatter<'_>, values: &Values, count: u32) -> fmt::Result {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    match values {
+        Values::None => formatter.write_str("nothing"),
+        Values::Bits(bytes) => {
+            let bits =
+                bytes.iter().flat_map(|byte| (0..8_u8).map(move |bit| byte.wrapping_shr(bit.into()) & 1));
+            write_list(formatter, bits.take(count))
+        }
+        Values::Words(bytes) => {
+            let words = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(u16::from_be_bytes));
+            write_list(formatter, words.take(count))
+        }
+        Values::Masked { and, or } => {
+            write!(formatter, "(old and {and:#06x}) or ({or:#06x} and not {and:#06x})")
+        }
+        Values::Untyped(bytes) => {
+            formatter.write_str("0x")?;
+            for byte in bytes.iter().take(SHOWN) {
+                write!(formatter, "{byte:02x}")?;
+            }
+            if bytes.len() > SHOWN { formatter.write_str("...") } else { Ok(()) }
+        }
+    }
+}
+
+fn write_list<T: fmt::Display>(
+    formatter: &mut fmt::Formatter<'_>,
+    elements: impl Iterator<Item = T>,
+) -> fmt::Result {
+    for (position, element) in elements.enumerate() {
+        if position > 0 {
+            formatter.write_str(" ")?;
+        }
+        if position == SHOWN {
+            return formatter.write_str("...");
+        }
+        write!(formatter, "{element}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::{Class, Protocol, Range};
+    use bytes::Bytes;
+    use smallvec::smallvec;
+
+    fn access(class: Class, unit: u8, area: Area, range: (u32, u32), values: Values) -> Access {
+        let range = Range::new(range.0, range.1).unwrap();
+        Access { class, unit: Some(unit), place: Some(Place { area, range }), values }
+    }
+
+    fn text(accesses: smallvec::SmallVec<[Access; 2]>) -> String {
+        Operation { protocol: Protocol::Modbus, function: "a function", accesses }.to_string()
+    }
+
+    #[test]
+    fn reads_and_writes_have_the_words_of_the_policy() {
+        let write = access(
+            Class::Write,
+            1,
+            Area::Holding,
+            (100, 100),
+            Values::Words(Bytes::from_static(&[0x02, 0xDB])),
+        );
+        let read = access(Class::Read, 3, Area::Holding, (0, 9), Values::None);
+        assert_eq!(text(smallvec![write.clone()]), "write holding[100] = 731");
+        assert_eq!(text(smallvec![read.clone()]), "read unit[3] holding[0-9]");
+        assert_eq!(text(smallvec![read, write]), "read unit[3] holding[0-9] + write holding[100] = 731");
+        assert_eq!(
+            text(smallvec![Access::whole(Class::Control, Some(255))]),
+            "control unit[255] (a function)"
+        );
+    }
+
+    #[test]
+    fn long_values_are_cut_and_bits_stop_at_the_count() {
+        let words = Bytes::from(vec![0_u8; 18]);
+        assert_eq!(
+            text(smallvec![access(Class::Write, 1, Area::Holding, (0, 8), Values::Words(words))]),
+            "write holding[0-8] = 0 0 0 0 0 0 0 0 ..."
+        );
+        let bits = Values::Bits(Bytes::from_static(&[0b1111_1101]));
+        assert_eq!(
+            text(smallvec![access(Class::Write, 1, Area::Coil, (7, 9), bits)]),
+            "write coil[7-9] = 1 0 1"
+        );
+    }
+
+    #[test]
+    fn file_records_masks_and_untyped_bytes_are_readable() {
+        let file = access(
+            Class::FileRead,
+            1,
+            Area::File,
+            ((4 << 16) + 1, (4 << 16) + 2),
+            Values::Untyped(Bytes::from_static(&[0xAB; 9])),
+        );
+        assert_eq!(text(smallvec![file]), "file-read file[4.1-4.2] = 0xabababababababab...");
+        let masked =
+            access(Class::Write, 1, Area::Holding, (4, 4), Values::Masked { and: 0x00F2, or: 0x0025 });
+        assert_eq!(text(smallvec![masked]), "write holding[4] = (old and 0x00f2) or (0x0025 and not 0x00f2)");
+        let values = Values::Words(Bytes::from_static(&[0, 1, 0, 2]));
+        assert_eq!(Outcome::Values { values, count: 2 }.to_string(), "= 1 2");
+        assert_eq!(Outcome::Done.to_string(), "ok");
+    }
+}

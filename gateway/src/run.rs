@@ -1,0 +1,193 @@
+//! A gateway that runs: three threads around one office.
+//!
+//! `data` carries the QUIC endpoint and all sessions on a single-threaded
+//! runtime; `admin` answers on the Unix socket; `rounds` looks at files and
+//! clock. If one of them ends unasked, all end: a gateway without revocation
+//! or without an administrator's kill is not left running.
+//!
+//! Order of a start: office (files, state, policy), admin socket, UDP socket,
+//! event, threads. Nothing is bound unless all before it holds. Order of an
+//! end: drain, then rounds and admin, then the last event.
+
+use crate::admin::Socket;
+use crate::audit::Kind;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::office::{Office, OfficeError};
+use crate::rounds;
+use crate::shutdown::{self, Drained, Stop};
+use quinn::{Endpoint, EndpointConfig, TokioRuntime};
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Threads for blocking work of the data path: state, recordings.
+const BLOCKING_THREADS: usize = 16;
+
+/// Why the gateway did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Files, state, policy.
+    #[error(transparent)]
+    Office(#[from] OfficeError),
+    /// The address for QUIC.
+    #[error("listen: {address}: {source}; choose another address or stop what uses it")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The administrator's socket.
+    #[error("[admin] socket: {path}: {source}")]
+    Admin {
+        /// The configured path.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A thread or runtime could not be made.
+    #[error("starting: {0}")]
+    Start(#[from] io::Error),
+    /// A thread ended in a panic; everything was stopped.
+    #[error("the {0} thread failed; the gateway stopped")]
+    Thread(&'static str),
+}
+
+/// A gateway whose threads run.
+#[derive(Debug)]
+pub struct Running {
+    office: Arc<Office>,
+    address: SocketAddr,
+    stop: Stop,
+    over: CancellationToken,
+    data: JoinHandle<io::Result<Drained>>,
+    others: Vec<(&'static str, JoinHandle<io::Result<()>>)>,
+}
+
+/// Runs a gateway until a signal ends it.
+///
+/// # Errors
+/// [`RunError`]; by then everything is closed.
+pub fn run<S, F>(config: Config, serve: S) -> Result<Drained, RunError>
+where
+    S: FnOnce(Arc<Office>, Endpoint, CancellationToken) -> F + Send + 'static,
+    F: Future<Output = ()>,
+{
+    let running = Running::start(config, Arc::new(SystemClock::new()), serve)?;
+    let signals = runtime(1)?;
+    signals.block_on(shutdown::on_signals(running.stop.clone(), running.over.clone()))?;
+    running.join()
+}
+
+impl Running {
+    /// Starts the threads; `serve` is the data path, given office, endpoint and
+    /// the token that asks it to let nobody in any more.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing is left bound.
+    pub fn start<S, F>(config: Config, clock: Arc<dyn Clock>, serve: S) -> Result<Self, RunError>
+    where
+        S: FnOnce(Arc<Office>, Endpoint, CancellationToken) -> F + Send + 'static,
+        F: Future<Output = ()>,
+    {
+        let office = Office::open_with(config, clock)?;
+        let (path, listen) = (office.config.admin.socket.clone(), office.config.listen);
+        let socket = Socket::bind(&path).map_err(|source| RunError::Admin { path, source })?;
+        let bind = || UdpSocket::bind(listen).and_then(|udp| Ok((udp.local_addr()?, udp)));
+        let (address, udp) = bind().map_err(|source| RunError::Listen { address: listen, source })?;
+        let started = office.audit.event(Kind::GatewayStarted).what(&format!("listening on {address}"));
+        office.audit.write(&started).map_err(OfficeError::from)?;
+        let (stop, over) = (Stop::default(), CancellationToken::new());
+
+        let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
+        let rounds = thread("rounds", ending, move || {
+            runtime(1)?.block_on(rounds::walk(&shared, token));
+            Ok(())
+        })?;
+        let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
+        let admin = thread("admin", ending, move || runtime(4)?.block_on(socket.serve(shared, token)))?;
+        let (shared, wishes, ending) = (Arc::clone(&office), stop.clone(), over.clone());
+        let data = thread("data", ending, move || {
+            runtime(BLOCKING_THREADS)?.block_on(carry(shared, udp, wishes, serve))
+        })?;
+        let others = vec![("rounds", rounds), ("admin", admin)];
+        Ok(Self { office, address, stop, over, data, others })
+    }
+
+    /// What the threads share.
+    pub fn office(&self) -> &Arc<Office> {
+        &self.office
+    }
+
+    /// The address that QUIC is bound to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The wishes to end.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Waits for the end and closes the books.
+    ///
+    /// # Errors
+    /// When a thread failed.
+    pub fn join(self) -> Result<Drained, RunError> {
+        let drained = self.data.join();
+        self.over.cancel();
+        for (name, thread) in self.others {
+            thread.join().map_err(|_| RunError::Thread(name))??;
+        }
+        let drained = drained.map_err(|_| RunError::Thread("data"))??;
+        let event = self.office.audit.event(Kind::GatewayStopped);
+        self.office.audit.write(&event).map_err(OfficeError::from)?;
+        self.office.audit.sync().map_err(OfficeError::from)?;
+        Ok(drained)
+    }
+}
+
+/// The data path's thread: endpoint, certificate changes, drain.
+async fn carry<S, F>(office: Arc<Office>, udp: UdpSocket, stop: Stop, serve: S) -> io::Result<Drained>
+where
+    S: FnOnce(Arc<Office>, Endpoint, CancellationToken) -> F,
+    F: Future<Output = ()>,
+{
+    let mut tls = office.tls.subscribe();
+    let first = tls.borrow_and_update().quinn.clone();
+    let endpoint = Endpoint::new(EndpointConfig::default(), Some(first), udp, Arc::new(TokioRuntime))?;
+    let (followed, draining) = (endpoint.clone(), stop.drain.clone());
+    let follow = async move {
+        while tls.changed().await.is_ok() && !draining.is_cancelled() {
+            followed.set_server_config(Some(tls.borrow_and_update().quinn.clone()));
+        }
+    };
+    let following = tokio::spawn(follow);
+    let serving = serve(Arc::clone(&office), endpoint.clone(), stop.drain.clone());
+    let drained = shutdown::drain(serving, &office, &stop).await;
+    following.abort();
+    endpoint.close(0_u32.into(), b"");
+    Ok(drained)
+}
+
+/// A named thread whose end, also by a panic, cancels `ending`.
+fn thread<T: Send + 'static>(
+    name: &'static str,
+    ending: CancellationToken,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _ending = ending.drop_guard();
+        work()
+    })
+}
+
+fn runtime(blocking_threads: usize) -> io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(blocking_threads).build()
+}

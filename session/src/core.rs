@@ -1,0 +1,328 @@
+//! The session as a whole: inputs go to their channels, channels get their
+//! turns, terms change. How channels are opened stands in [`opening`], how
+//! time runs out and sessions end in [`closing`].
+
+use crate::action::{Action, Counts, Notice, Refusal};
+use crate::channel::{Channel, Close, Step};
+use crate::desk::Desk;
+use crate::ending::{EndCause, How, Schedule};
+use crate::input::{By, Input, Setup};
+use crate::record::{Decision, Event};
+use authz::{Limits, Terms};
+use bytes::Bytes;
+use dissect::{Carriage, Content, Direction, Dissector};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+mod closing;
+mod opening;
+
+/// The pure core of one session.
+#[derive(Debug)]
+pub struct Core {
+    desk: Desk,
+    limits: Limits,
+    terms: Arc<Terms>,
+    channels: BTreeMap<u32, Channel>,
+    /// Every channel number that was ever used: a number names one channel
+    /// in the recording.
+    used: BTreeSet<u32>,
+    /// The channel whose request was dealt with last, for fair turns.
+    last_turn: u32,
+    schedule: Schedule,
+    life: Life,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Running,
+    /// No more requests; answers that are due may still come until then.
+    Closing {
+        cause: EndCause,
+        until: Duration,
+    },
+    Ended,
+}
+
+impl Core {
+    /// A session without channels. The time begins at zero.
+    pub fn new(setup: Setup) -> Self {
+        let limits = setup.limits.clone();
+        let terms = Arc::clone(&setup.terms);
+        let given = setup.expires;
+        let desk = Desk::new(setup);
+        let end = given.min(desk.judge.expires()).min(limits.session);
+        Self {
+            desk,
+            limits,
+            terms,
+            channels: BTreeMap::new(),
+            used: BTreeSet::new(),
+            last_turn: 0,
+            schedule: Schedule::new(Duration::ZERO, end, EndCause::GrantExpired),
+            life: Life::Running,
+        }
+    }
+
+    /// Takes one input at `now`, since the session's start, and appends what
+    /// is to be done. Whatever is due by the time is done first.
+    pub fn handle(&mut self, now: Duration, input: Input, actions: &mut Vec<Action>) {
+        self.desk.begin(now);
+        if let Input::End(cause) = input
+            && cause.how() == How::Hard
+        {
+            return self.end_hard(cause, actions);
+        }
+        self.keep_time(actions);
+        match self.life {
+            Life::Running => self.run(input, actions),
+            Life::Closing { .. } => self.drain(input, actions),
+            Life::Ended => {}
+        }
+        self.finish_closing(actions);
+        self.desk.sync(actions);
+    }
+
+    /// When [`Input::Timer`] has to come at the latest, since the session's
+    /// start; `None` after the end.
+    pub fn next_timer(&self) -> Option<Duration> {
+        let answers = self.channels.values().filter_map(Channel::deadline).min();
+        let own = match self.life {
+            Life::Running => self.schedule.next().min(self.next_pace()),
+            Life::Closing { until, .. } => until,
+            Life::Ended => return None,
+        };
+        Some(answers.map_or(own, |answers| answers.min(own)))
+    }
+
+    /// Whether bytes of that direction should be read now. As long as not,
+    /// the peer is to be held back.
+    pub fn ready(&self, channel: u32, direction: Direction) -> bool {
+        let Some(channel) = self.channels.get(&channel) else { return false };
+        match (self.life, direction) {
+            (Life::Running, Direction::FromClient | Direction::FromDevice)
+            | (Life::Closing { .. }, Direction::FromDevice) => channel.ready(direction),
+            (Life::Closing { .. }, Direction::FromClient) | (Life::Ended, _) => false,
+        }
+    }
+
+    /// What the session has seen so far.
+    pub fn counts(&self) -> Counts {
+        self.desk.counts
+    }
+
+    /// How many channels are open or being opened.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// When the session will end softly, since its start.
+    pub fn expires(&self) -> Duration {
+        self.schedule.at()
+    }
+
+    fn run(&mut self, input: Input, actions: &mut Vec<Action>) {
+        match input {
+            Input::OpenChannel { channel, service, port, protocol } => {
+                self.open(channel, service, port, protocol, actions);
+            }
+            Input::DeviceConnected { channel } => {
+                self.with(channel, actions, |channel, desk, actions| {
+                    channel.connected(desk, actions);
+                    Ok(())
+                });
+                self.serve(channel, actions);
+            }
+            Input::FromClient { channel, bytes } => {
+                self.with(channel, actions, |channel, desk, actions| {
+                    channel.client_sent(&bytes, desk, actions)
+                });
+                self.serve(channel, actions);
+            }
+            Input::FromDevice { channel, bytes } => self.device_sent(channel, bytes, actions),
+            Input::ClientFinished { channel } => {
+                self.with(channel, actions, |channel, _, _| {
+                    channel.client_finished();
+                    Ok(())
+                });
+                self.serve(channel, actions);
+            }
+            Input::DeviceFinished { channel } => {
+                self.with(channel, actions, |channel, _, _| {
+                    channel.device_finished();
+                    Ok(())
+                });
+                self.serve(channel, actions);
+            }
+            Input::Durable { ticket } => {
+                self.desk.durable(ticket);
+                self.serve_all(actions);
+            }
+            Input::Timer => self.serve_all(actions),
+            Input::NewTerms(terms) => self.change_terms(terms, actions),
+            Input::PathChanged(source) => {
+                self.desk.judge.change_source(source);
+                actions.push(self.desk.event(Event::PathChanged { source }));
+                self.close_unpermitted(actions);
+            }
+            Input::DeviceUnreachable { channel, text } => self.unreachable(channel, text, actions),
+            Input::ChannelBroken { channel, by, text } => self.close(channel, Close::hard(by, text), actions),
+            Input::EndIn { cause, within } => self.end_in(cause, within, actions),
+            Input::End(cause) => self.begin_closing(cause, actions),
+        }
+    }
+
+    /// After the soft end: answers still come, nothing goes to a device.
+    fn drain(&mut self, input: Input, actions: &mut Vec<Action>) {
+        match input {
+            Input::FromClient { channel, bytes } => self.with(channel, actions, |channel, desk, actions| {
+                channel.record_from_client(&bytes, desk, actions);
+                Ok(())
+            }),
+            Input::FromDevice { channel, bytes } => self.device_sent(channel, bytes, actions),
+            Input::DeviceFinished { channel } => {
+                self.close(channel, Close::soft(By::Device, "the device closed the connection"), actions);
+            }
+            Input::DeviceUnreachable { channel, text } => self.unreachable(channel, text, actions),
+            Input::ChannelBroken { channel, by, text } => self.close(channel, Close::hard(by, text), actions),
+            Input::OpenChannel { channel, .. } => {
+                self.refuse(channel, Refusal::Ended, "the session is ending", actions);
+            }
+            Input::DeviceConnected { .. }
+            | Input::ClientFinished { .. }
+            | Input::Durable { .. }
+            | Input::Timer
+            | Input::NewTerms(_)
+            | Input::PathChanged(_)
+            | Input::EndIn { .. }
+            | Input::End(_) => {}
+        }
+    }
+
+    fn device_sent(&mut self, channel: u32, bytes: Bytes, actions: &mut Vec<Action>) {
+        self.with(channel, actions, |channel, desk, actions| channel.device_sent(bytes, desk, actions));
+        if self.life == Life::Running {
+            self.serve(channel, actions);
+        }
+    }
+
+    /// Deals with all that a channel can do now. Where requests are paced
+    /// every channel gets its turn.
+    fn serve(&mut self, channel: u32, actions: &mut Vec<Action>) {
+        if self.desk.pace.is_set() {
+            return self.serve_all(actions);
+        }
+        self.with(channel, actions, |channel, desk, actions| {
+            channel.release(desk, actions)?;
+            while channel.step(desk, actions)? == Step::Done {}
+            channel.settle(desk, actions)
+        });
+    }
+
+    fn serve_all(&mut self, actions: &mut Vec<Action>) {
+        self.each(actions, |channel, desk, actions| channel.release(desk, actions));
+        let mut blocked = 0;
+        while blocked < self.channels.len() {
+            let Some(channel) = self.next_turn() else { break };
+            let mut step = Step::Blocked;
+            self.with(channel, actions, |channel, desk, actions| {
+                step = channel.step(desk, actions)?;
+                Ok(())
+            });
+            match step {
+                Step::Done => blocked = 0,
+                Step::Blocked => blocked += 1,
+            }
+        }
+        self.each(actions, |channel, desk, actions| channel.settle(desk, actions));
+    }
+
+    /// The channel after the last one, round and round.
+    fn next_turn(&mut self) -> Option<u32> {
+        let after = (Bound::Excluded(self.last_turn), Bound::Unbounded);
+        let next = self.channels.range(after).next().or_else(|| self.channels.iter().next());
+        self.last_turn = *next?.0;
+        Some(self.last_turn)
+    }
+
+    /// When a request that waits for the pace may go.
+    fn next_pace(&self) -> Duration {
+        let waits = self.channels.values().any(Channel::has_head);
+        let next = self.desk.pace.next(self.desk.now);
+        if waits && next > self.desk.now { next } else { Duration::MAX }
+    }
+
+    /// From the next request on other terms hold.
+    fn change_terms(&mut self, terms: Arc<Terms>, actions: &mut Vec<Action>) {
+        if terms.person() != self.terms.person() || terms.target() != self.terms.target() {
+            return self.end_hard(EndCause::Internal, actions);
+        }
+        let event = Event::TermsChanged { policy: terms.policy(), terms: terms.to_bytes().into() };
+        actions.push(self.desk.event(event));
+        self.desk.judge.change_terms(Arc::clone(&terms));
+        self.terms = terms;
+        let expires = self.desk.judge.expires().min(self.limits.session);
+        self.schedule = self.schedule.with_grant(self.desk.now, expires);
+        actions.push(Action::Notice(Notice::GrantChanged { expires: self.schedule.at() }));
+        self.keep_time(actions);
+        if self.life == Life::Running {
+            self.close_unpermitted(actions);
+            self.serve_all(actions);
+        }
+    }
+
+    /// Closes the opaque channels whose use is permitted no longer.
+    fn close_unpermitted(&mut self, actions: &mut Vec<Action>) {
+        self.each(actions, |channel, desk, _| match channel.protocol().carriage() {
+            Carriage::Decoded => Ok(()),
+            Carriage::Opaque => match Dissector::new(channel.protocol()).decode(Bytes::new()).content {
+                Content::Operation(operation)
+                    if desk.judge.decision(desk.now, &operation) == Decision::Allow =>
+                {
+                    Ok(())
+                }
+                Content::Operation(_) | Content::Malformed { .. } => {
+                    Err(Close::soft(By::Gateway, "the service is no longer permitted"))
+                }
+            },
+        });
+    }
+
+    fn close(&mut self, channel: u32, close: Close, actions: &mut Vec<Action>) {
+        if let Some(channel) = self.channels.remove(&channel) {
+            channel.close(close, &self.desk, actions);
+        }
+    }
+
+    /// Lets one channel work; closes it if it says so.
+    fn with(
+        &mut self,
+        channel: u32,
+        actions: &mut Vec<Action>,
+        work: impl FnOnce(&mut Channel, &mut Desk, &mut Vec<Action>) -> Result<(), Close>,
+    ) {
+        let Some(open) = self.channels.get_mut(&channel) else { return };
+        if let Err(close) = work(open, &mut self.desk, actions) {
+            self.close(channel, close, actions);
+        }
+    }
+
+    /// Lets every channel work.
+    fn each(
+        &mut self,
+        actions: &mut Vec<Action>,
+        mut work: impl FnMut(&mut Channel, &mut Desk, &mut Vec<Action>) -> Result<(), Close>,
+    ) {
+        let mut closed = Vec::new();
+        for (id, channel) in &mut self.channels {
+            if let Err(close) = work(channel, &mut self.desk, actions) {
+                closed.push((*id, close));
+            }
+        }
+        for (channel, close) in closed {
+            self.close(channel, close, actions);
+        }
+    }
+}
