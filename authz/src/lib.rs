@@ -12,15 +12,32 @@
 //! This crate opens no socket, needs no runtime, reads no clock and writes no
 //! file. What can't be parsed, known or agreed on is refused.
 
+mod action;
+mod condition;
+mod conditions;
+mod crosscheck;
+mod document;
+mod enforcer;
+mod facts;
 mod files;
 mod grant;
+mod hint;
+mod index;
 mod inventory;
+mod judge;
+mod links;
+mod model;
 mod names;
 mod policy;
 mod problem;
+mod rows;
+mod rules;
 mod tag;
 mod terms;
+mod value;
 mod verdict;
+mod warnings;
+mod window;
 
 pub use files::{Files, PolicyHash};
 pub use grant::{Ask, Grant, Refusal};

@@ -1,9 +1,17 @@
 //! A checked policy folder.
+//!
+//! Loading makes a new value and changes nothing: whoever holds an older
+//! policy keeps it whole, whatever is wrong with the newer one.
 
+use crate::conditions::Conditions;
+use crate::enforcer::Judge;
 use crate::files::{Files, PolicyHash};
-use crate::inventory::{Inventory, Target};
-use crate::names::Handle;
-use crate::problem::{Problem, Problems, Warning};
+use crate::inventory::{self, Inventory};
+use crate::model;
+use crate::problem::{Collector, Problem, Problems, Warning};
+use crate::rows;
+use crate::rules::Rules;
+use crate::warnings;
 use std::path::Path;
 
 /// A policy that passed every check.
@@ -12,9 +20,17 @@ pub struct Policy {
     files: Files,
     hash: PolicyHash,
     inventory: Inventory,
+    pub(crate) conditions: Conditions,
+    pub(crate) rules: Rules,
+    /// Casbin over all rows; asked who belongs where.
+    pub(crate) judge: Judge,
+    warnings: Vec<Warning>,
 }
 
 impl Policy {
+    /// The text of the one known `model.conf`.
+    pub const MODEL: &'static str = model::SHIPPED;
+
     /// Reads and checks a folder.
     ///
     /// # Errors
@@ -29,10 +45,22 @@ impl Policy {
     /// # Errors
     /// Everything that is wrong with them, by name, line and column.
     pub fn from_files(files: &Files) -> Result<Self, Problems> {
-        if files.get("policy.csv").is_none() {
-            return Err(Problem::of_file("policy.csv", "is missing").into());
+        let mut problems = Collector::default();
+        problems.take(model::check(files));
+        for file in [rows::FILE, inventory::FILE] {
+            // A file that is not there yet must not look like an empty one.
+            if files.get(file).is_none() {
+                problems.push(Problem::of_file(file, "is missing"));
+            }
         }
-        Ok(Self { hash: files.hash(), files: files.clone(), inventory: Inventory::default() })
+        let conditions = Conditions::read(files, &mut problems);
+        let mut inventory = Inventory::read(files, &mut problems);
+        let bytes = files.get(rows::FILE).unwrap_or_default();
+        let rules = Rules::read(bytes, &mut inventory, &conditions, &mut problems);
+        let (rules, inventory, conditions) = problems.finish((rules, inventory, conditions))?;
+        let judge = judge(&rules).map_err(|error| Problem::of_file(rows::FILE, error))?;
+        let warnings = warnings::find(&rules, &inventory);
+        Ok(Self { hash: files.hash(), files: files.clone(), inventory, conditions, rules, judge, warnings })
     }
 
     /// SHA-256 over the folder.
@@ -50,13 +78,14 @@ impl Policy {
         &self.inventory
     }
 
-    /// The targets on which a person may do anything at all.
-    pub fn targets_for(&self, _person: &Handle) -> Vec<&Target> {
-        Vec::new()
-    }
-
     /// What is valid and yet probably not meant.
     pub fn warnings(&self) -> &[Warning] {
-        &[]
+        &self.warnings
     }
+}
+
+fn judge(rules: &Rules) -> Result<Judge, String> {
+    let people = rules.people.iter().map(|link| (link.member.as_str(), link.group.as_str()));
+    let targets = rules.targets.iter().map(|link| (link.member.as_str(), link.group.as_str()));
+    Judge::new(rules.all.iter().map(|rule| &rule.row), people, targets).map_err(|error| error.to_string())
 }

@@ -114,6 +114,36 @@ impl fmt::Display for Warning {
     }
 }
 
+/// What is wrong within one field, before its place in a file is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slip {
+    /// Where in the field's text, in bytes from 0.
+    pub(crate) offset: usize,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Slip {
+    pub(crate) fn at(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<Option<String>>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
+
+    /// The same slip in a text of which this was a part.
+    pub(crate) fn shift(self, by: usize) -> Self {
+        Self { offset: self.offset.saturating_add(by), ..self }
+    }
+
+    /// The problem, for a field whose text begins at `column`.
+    pub(crate) fn in_field(self, file: &str, line: u32, column: u32) -> Problem {
+        let offset = u32::try_from(self.offset).unwrap_or(u32::MAX);
+        Problem::at(file, line, column.saturating_add(offset), self.message).with_hint(self.hint)
+    }
+}
+
 /// Collects problems so that one run names all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Collector(Vec<Problem>);

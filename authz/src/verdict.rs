@@ -145,6 +145,8 @@ pub enum Reason {
         /// The protocol's name of it.
         function: String,
     },
+    /// The grant is over.
+    Expired,
     /// The request touches nothing that could be judged.
     Nothing,
 }
@@ -191,6 +193,7 @@ impl fmt::Display for Reason {
             Self::UnknownFunction { function } => {
                 write!(formatter, "what {function} does is not known, so it is never allowed")
             }
+            Self::Expired => formatter.write_str("the grant is over"),
             Self::Nothing => formatter.write_str("the request touches nothing that could be judged"),
         }
     }

@@ -197,50 +197,18 @@ pub(crate) fn is_name(name: &str) -> bool {
 /// [`HeaderError::Cut`] for a header that is not all there, also for bytes
 /// that are all zero (reserved space whose header never reached the disk).
 pub(crate) fn parse(bytes: &[u8]) -> Result<Head, HeaderError> {
-    let mut rest = Fields(bytes);
-    let start = bytes.get(..MAGIC.len().min(bytes.len())).unwrap_or_default();
-    if bytes.iter().all(|byte| *byte == 0) || (start.len() < MAGIC.len() && MAGIC.starts_with(start)) {
+    let blank = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
+    if bytes.get(..blank).is_some_and(|written| MAGIC.starts_with(written)) {
         return Err(HeaderError::Cut);
     }
-    if start != MAGIC {
-        return Err(HeaderError::Magic);
-    }
-    rest.take(MAGIC.len())?;
-    let version = u16::from_le_bytes(rest.array()?);
-    if version != VERSION {
-        return Err(HeaderError::Version(version));
-    }
-    let [mode] = rest.array()?;
-    let mode = Mode::ALL.into_iter().find(|known| known.code() == mode).ok_or(HeaderError::Field("mode"))?;
-    let session = rest.array()?;
-    let wall = i64::from_le_bytes(rest.array()?);
-    let started_wall =
-        Timestamp::from_nanosecond(wall.into()).map_err(|_| HeaderError::Field("wall start"))?;
-    let started_mono = Duration::from_nanos(u64::from_le_bytes(rest.array()?));
-    let size = u64::from_le_bytes(rest.array()?);
-    let root = rest.array()?;
-    let key_commitment = rest.array()?;
-    let recipients_hash = rest.array()?;
-    let key_id = u32::from_be_bytes(rest.array()?);
-    let origin = rest.name("log origin")?;
-    let key_name = rest.name("key name")?;
-    let length = usize::try_from(u32::from_le_bytes(rest.array()?)).unwrap_or(usize::MAX);
-    if length == 0 || length > MAX_KEY_BLOCK {
-        return Err(HeaderError::Field("key block"));
-    }
-    let key_block = rest.take(length)?.to_vec();
-    let used = bytes.len().saturating_sub(rest.0.len());
-    let fields = Header {
-        mode,
-        session,
-        started_wall,
-        started_mono,
-        log: LogPosition { origin, size, root },
-        key_commitment,
-        recipients_hash,
-        key_id,
-        key_name,
+    let mut rest = Fields(bytes);
+    let (fields, key_block) = match rest.header() {
+        Ok(read) => read,
+        // A header whose rest is blank never reached the disk as a whole.
+        Err(HeaderError::Field(_)) if rest.0.iter().all(|byte| *byte == 0) => return Err(HeaderError::Cut),
+        Err(error) => return Err(error),
     };
+    let used = bytes.len().saturating_sub(rest.0.len());
     let hash = tree::leaf(bytes.get(..used).unwrap_or_default());
     Ok(Head { fields, key_block, hash, length: u64::try_from(used).unwrap_or(u64::MAX) })
 }
@@ -249,6 +217,48 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head, HeaderError> {
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
+    fn header(&mut self) -> Result<(Header, Vec<u8>), HeaderError> {
+        if self.array()? != MAGIC {
+            return Err(HeaderError::Magic);
+        }
+        let version = u16::from_le_bytes(self.array()?);
+        if version != VERSION {
+            return Err(HeaderError::Version(version));
+        }
+        let [code] = self.array()?;
+        let mode = Mode::ALL.into_iter().find(|mode| mode.code() == code);
+        let mode = mode.ok_or(HeaderError::Field("mode"))?;
+        let session = self.array()?;
+        let wall = Timestamp::from_nanosecond(i64::from_le_bytes(self.array()?).into());
+        let header = Header {
+            mode,
+            session,
+            started_wall: wall.map_err(|_| HeaderError::Field("wall start"))?,
+            started_mono: Duration::from_nanos(u64::from_le_bytes(self.array()?)),
+            log: LogPosition {
+                size: u64::from_le_bytes(self.array()?),
+                root: self.array()?,
+                origin: String::new(),
+            },
+            key_commitment: self.array()?,
+            recipients_hash: self.array()?,
+            key_id: u32::from_be_bytes(self.array()?),
+            key_name: String::new(),
+        };
+        let origin = self.name("log origin")?;
+        let key_name = self.name("key name")?;
+        let key_block = self.key_block()?;
+        Ok((Header { log: LogPosition { origin, ..header.log }, key_name, ..header }, key_block))
+    }
+
+    fn key_block(&mut self) -> Result<Vec<u8>, HeaderError> {
+        let length = usize::try_from(u32::from_le_bytes(self.array()?)).unwrap_or(usize::MAX);
+        if length == 0 || length > MAX_KEY_BLOCK {
+            return Err(HeaderError::Field("key block"));
+        }
+        Ok(self.take(length)?.to_vec())
+    }
+
     fn take(&mut self, count: usize) -> Result<&'a [u8], HeaderError> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(HeaderError::Cut)?;
         self.0 = rest;
@@ -271,5 +281,95 @@ impl<'a> Fields<'a> {
             return Err(HeaderError::Field(field));
         }
         Ok(name.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            mode: Mode::Durable,
+            session: [0xab; 16],
+            started_wall: "2026-10-31T10:31:07.412345678Z".parse().unwrap(),
+            started_mono: Duration::from_nanos(0x0102_0304),
+            log: LogPosition { origin: "log.plant.example".to_owned(), size: 258, root: [1; 32] },
+            key_commitment: [2; 32],
+            recipients_hash: [3; 32],
+            key_id: 0x0a0b_0c0d,
+            key_name: "plant-a".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_format() {
+        let bytes = encode(&header(), b"wrapped").unwrap();
+        let expected = [
+            "4741544548524543", // magic
+            "0000",             // version
+            "01",               // mode
+            "abababababababababababababababab",
+            "4e53249c9a96e318", // wall start
+            "0403020100000000", // monotonic start
+            "0201000000000000", // log size
+            &"01".repeat(32),
+            &"02".repeat(32),
+            &"03".repeat(32),
+            "0a0b0c0d", // key id
+            "1100",
+            &hex::encode("log.plant.example"),
+            "0700",
+            &hex::encode("plant-a"),
+            "07000000",
+            &hex::encode("wrapped"),
+        ];
+        assert_eq!(hex::encode(&bytes), expected.concat());
+        let head = parse(&[&bytes, b"frames".as_slice()].concat()).unwrap();
+        assert_eq!(head.fields, header());
+        assert_eq!(head.key_block, b"wrapped");
+        assert_eq!(head.length, bytes.len() as u64);
+        assert_eq!(head.hash, tree::leaf(&bytes));
+    }
+
+    #[test]
+    fn every_cut_is_a_cut_with_or_without_blank_space() {
+        let bytes = encode(&header(), b"wrapped").unwrap();
+        for length in 0..bytes.len() {
+            let mut cut = bytes[..length].to_vec();
+            assert_eq!(parse(&cut).err(), Some(HeaderError::Cut), "{length}");
+            cut.resize(length + 2000, 0);
+            let blank = parse(&cut);
+            let inside_key_block = length + b"wrapped".len() + 4 > bytes.len();
+            assert!(inside_key_block || matches!(blank, Err(HeaderError::Cut)), "{length}: {blank:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_refused() {
+        for name in ["a b", "a\nb", "a+b", "ä", &"n".repeat(256)] {
+            let log = LogPosition { origin: name.to_owned(), ..LogPosition::none() };
+            let refused = encode(&Header { log, ..header() }, b"wrapped");
+            assert_eq!(refused, Err(HeaderError::Field("log origin")), "{name:?}");
+        }
+        assert!(encode(&header(), b"").is_err());
+        assert!(encode(&header(), &vec![1; MAX_KEY_BLOCK + 1]).is_err());
+        let started_wall = "2300-01-01T00:00:00Z".parse().unwrap();
+        assert!(encode(&Header { started_wall, ..header() }, b"wrapped").is_err());
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_named() {
+        let bytes = encode(&header(), b"wrapped").unwrap();
+        let with = |at: usize, value: u8| {
+            let mut changed = bytes.clone();
+            changed[at] = value;
+            parse(&changed).err().unwrap()
+        };
+        assert_eq!(with(0, b'X'), HeaderError::Magic);
+        assert_eq!(with(8, 1), HeaderError::Version(1));
+        assert_eq!(with(10, 9), HeaderError::Field("mode"));
+        assert_eq!(with(152, 1), HeaderError::Field("log origin"));
+        assert_eq!(with(155, b' '), HeaderError::Field("log origin"));
     }
 }

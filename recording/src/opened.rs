@@ -151,11 +151,15 @@ impl<R: Read + Seek> Opened<R> {
         match frame.kind {
             Kind::Checkpoint => self.ratchet.advance()?,
             Kind::Entries => {
-                let plaintext = self.open_frame(&frame, offset)?;
+                let Some(plaintext) = self.open_frame(&frame, offset)? else {
+                    return Ok(());
+                };
                 self.unpacker.feed(plaintext);
             }
             Kind::End => {
-                let plaintext = self.open_frame(&frame, offset)?;
+                let Some(plaintext) = self.open_frame(&frame, offset)? else {
+                    return Ok(());
+                };
                 let end = End::parse(&plaintext).map_err(|source| OpenError::Entries { offset, source })?;
                 self.stop = Stop::Ended(end);
             }
@@ -164,15 +168,24 @@ impl<R: Read + Seek> Opened<R> {
         Ok(())
     }
 
-    fn open_frame(&mut self, frame: &FrameHeader, offset: u64) -> Result<Bytes, OpenError> {
+    /// The plaintext of the frame just read; `None` where the file was cut
+    /// inside it and blank space follows.
+    fn open_frame(&mut self, frame: &FrameHeader, offset: u64) -> Result<Option<Bytes>, OpenError> {
         let binding = Binding {
             header: &self.header_hash,
             kind: frame.kind.code(),
             epoch: self.ratchet.epoch(),
             sequence: self.sequence,
         };
-        let opened = self.ratchet.open(&binding, self.scanner.body_mut());
-        opened.map(|plaintext| Bytes::copy_from_slice(plaintext)).map_err(|_| OpenError::Frame { offset })
+        if let Ok(plaintext) = self.ratchet.open(&binding, self.scanner.body_mut()) {
+            return Ok(Some(Bytes::copy_from_slice(plaintext)));
+        }
+        let end = self.scanner.offset();
+        if !self.scanner.torn(offset, end)? {
+            return Err(OpenError::Frame { offset });
+        }
+        self.stop = Stop::Cut { offset };
+        Ok(None)
     }
 
     /// Follows taps and references.

@@ -140,6 +140,15 @@ impl<R: Read + Seek> Scanner<R> {
         Ok(last)
     }
 
+    /// Whether all is zero from somewhere inside the frame that begins at
+    /// `offset` and ends before `end`: its last bytes never reached the disk.
+    /// Goes to the frame's begin.
+    pub(crate) fn torn(&mut self, offset: u64, end: u64) -> io::Result<bool> {
+        self.go_to(offset)?;
+        let last = self.last_written()?;
+        Ok(last.is_some_and(|last| last.saturating_add(1) < end))
+    }
+
     /// Offers every text behind `from` that begins like a checkpoint to
     /// `accept`, until it takes one.
     pub(crate) fn find_note(&mut self, from: u64, accept: impl Fn(&[u8]) -> bool) -> io::Result<bool> {

@@ -221,9 +221,7 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
             let frame = match step {
                 Step::Frame(frame) => frame,
                 Step::End | Step::Blank | Step::Broken if ended => return self.behind_the_end(),
-                Step::End => return Ok(Ok(Verdict::Unclean)),
-                Step::Blank => return self.blank(),
-                Step::Broken => return self.broken(Fault::NoFrame),
+                Step::End | Step::Blank | Step::Broken => return self.no_more(),
             };
             if ended {
                 return Ok(Err((offset, Fault::AfterEnd)));
@@ -294,9 +292,7 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
     /// that is not accepted is an alteration.
     fn refused(&mut self, offset: u64, error: CheckpointError) -> io::Result<Outcome> {
         let end = self.scanner.offset();
-        self.scanner.go_to(offset)?;
-        let last = self.scanner.last_written()?;
-        if last.is_some_and(|last| last.saturating_add(1) < end) {
+        if self.scanner.torn(offset, end)? {
             self.tail.broken = Some(offset);
             return Ok(Ok(Verdict::Unclean));
         }
@@ -310,15 +306,6 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
             && statement.bytes == offset
     }
 
-    /// Reserved space must be zero to the end of the file.
-    fn blank(&mut self) -> io::Result<Outcome> {
-        if self.scanner.last_written()?.is_some() {
-            return self.broken(Fault::NoFrame);
-        }
-        self.tail.blank = self.scanner.length().saturating_sub(self.scanner.offset());
-        Ok(Ok(Verdict::Unclean))
-    }
-
     fn behind_the_end(&mut self) -> io::Result<Outcome> {
         let offset = self.scanner.offset();
         if self.scanner.last_written()?.is_some() {
@@ -328,30 +315,46 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
         Ok(Ok(if self.tail.blank == 0 { Verdict::Clean } else { Verdict::Untrimmed }))
     }
 
-    /// Nothing more can be followed from here. If a genuine checkpoint stands
-    /// further on, signed bytes were changed; else the tail is torn.
-    fn broken(&mut self, fault: Fault) -> io::Result<Outcome> {
-        let here = self.scanner.offset();
-        let offset = self.blame()?;
-        self.scanner.go_to(here)?;
-        let key = self.key;
-        if self.scanner.find_note(here, |note| Statement::verify(note, key).is_ok())? {
-            return Ok(Err((offset, fault)));
+    /// There is no frame here: the file ends, or only reserved space follows,
+    /// which must be zero to the end of the file, or bytes that are no frame.
+    fn no_more(&mut self) -> io::Result<Outcome> {
+        if self.scanner.last_written()?.is_some() {
+            return self.broken(Fault::NoFrame);
         }
-        self.tail.broken = Some(here);
+        if self.signed_further_on()? {
+            return Ok(Err((self.blame()?, Fault::NoFrame)));
+        }
+        self.tail.blank = self.scanner.length().saturating_sub(self.scanner.offset());
         Ok(Ok(Verdict::Unclean))
+    }
+
+    /// Nothing can be followed from here on. If a genuine checkpoint stands
+    /// behind the last one that fitted, signed bytes were changed; else the
+    /// tail is torn.
+    fn broken(&mut self, fault: Fault) -> io::Result<Outcome> {
+        if self.signed_further_on()? {
+            return Ok(Err((self.blame()?, fault)));
+        }
+        self.tail.broken = Some(self.scanner.offset());
+        Ok(Ok(Verdict::Unclean))
+    }
+
+    /// Whether any bytes behind the signed prefix are a genuine checkpoint,
+    /// be it inside something that looks like a frame.
+    fn signed_further_on(&mut self) -> io::Result<bool> {
+        let from = self.signed.as_ref().map_or(0, |signed| signed.bytes);
+        let key = self.key;
+        self.scanner.find_note(from, |note| Statement::verify(note, key).is_ok())
     }
 
     /// Which is wrong where the chain breaks: what stands here, or the frame
     /// before it, whose hash no frame has confirmed yet.
     fn blame(&mut self) -> io::Result<u64> {
         let here = self.scanner.offset();
-        let Some(raw) = self.scanner.peek_header()? else {
-            return Ok(here);
-        };
         let before = self.last.offset;
-        let confirmed = raw.ends_with(&self.previous) || self.last.kind == Some(Kind::Checkpoint);
-        if confirmed {
+        let raw = self.scanner.peek_header()?;
+        let follows = raw.is_some_and(|raw| raw.ends_with(&self.previous));
+        if follows || self.last.kind == Some(Kind::Checkpoint) {
             return Ok(here);
         }
         let Step::Frame(frame) = self.scanner.step()? else {

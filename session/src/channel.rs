@@ -8,7 +8,7 @@
 mod answers;
 mod requests;
 
-use crate::action::Action;
+use crate::action::{Action, Refusal};
 use crate::desk::Desk;
 use crate::due::Due;
 use crate::ending::How;
@@ -38,6 +38,8 @@ pub(crate) struct Channel {
     head: Option<Head>,
     /// Requests that were judged and recorded for the device, in order.
     waiting: VecDeque<Waiting>,
+    /// How many bytes these are.
+    unsent: usize,
     due: Due,
     client: Side,
     device: Side,
@@ -91,6 +93,7 @@ impl Channel {
             from_device: Intake::default(),
             head: None,
             waiting: VecDeque::new(),
+            unsent: 0,
             due: Due::default(),
             client: Side::Sending,
             device: Side::Sending,
@@ -122,7 +125,7 @@ impl Channel {
                 open && self.client == Side::Sending
                     && self.head.is_none()
                     && self.from_client.bytes().len() < BUFFERED
-                    && self.unsent() < BUFFERED
+                    && self.has_room()
             }
             Direction::FromDevice => open && self.device == Side::Sending,
         }
@@ -232,7 +235,8 @@ impl Channel {
             self.finish_device(desk, actions);
             self.finish_client(desk, actions);
         }
-        let unsent = self.unsent();
+        self.refuse_dialing(by, &reason, actions);
+        let unsent = self.unsent;
         if unsent > 0 {
             reason = format!("{reason}; the last {unsent} bytes recorded for the device were not sent");
         }
@@ -243,7 +247,19 @@ impl Channel {
 
     /// Closes both sides at once and records nothing.
     pub(crate) fn abandon(&self, why: String, actions: &mut Vec<Action>) {
+        self.refuse_dialing(By::Gateway, &why, actions);
         actions.push(Action::CloseChannel { channel: self.id, how: How::Hard, why });
+    }
+
+    /// A client that still waits for its channel is told that none comes.
+    fn refuse_dialing(&self, by: By, text: &str, actions: &mut Vec<Action>) {
+        if self.phase == Phase::Dialing {
+            let refusal = match by {
+                By::Device => Refusal::Unreachable,
+                By::Client | By::Gateway => Refusal::Ended,
+            };
+            actions.push(Action::RefuseChannel { channel: self.id, refusal, text: text.to_owned() });
+        }
     }
 
     fn finish_device(&mut self, desk: &Desk, actions: &mut Vec<Action>) {
@@ -280,10 +296,5 @@ impl Channel {
             && self.head.is_none()
             && self.waiting.is_empty()
             && self.dissector.frame(Direction::FromClient, self.from_client.bytes()) == Framing::Partial
-    }
-
-    /// Bytes that are recorded for the device and have not been sent.
-    fn unsent(&self) -> usize {
-        self.waiting.iter().map(Waiting::len).fold(0, usize::saturating_add)
     }
 }

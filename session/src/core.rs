@@ -4,6 +4,7 @@
 
 use crate::action::{Action, Counts, Notice, Refusal};
 use crate::channel::{Channel, Close, Step};
+use crate::core::closing::Time;
 use crate::desk::Desk;
 use crate::ending::{EndCause, How, Schedule};
 use crate::input::{By, Input, Setup};
@@ -75,11 +76,15 @@ impl Core {
         {
             return self.end_hard(cause, actions);
         }
-        self.keep_time(actions);
+        let time = self.keep_time(actions);
         match self.life {
             Life::Running => self.run(input, actions),
             Life::Closing { .. } => self.drain(input, actions),
             Life::Ended => {}
+        }
+        // After the input, which may have narrowed what is allowed.
+        if time == Time::GaveUp && self.life == Life::Running {
+            self.serve_all(actions);
         }
         self.finish_closing(actions);
         self.desk.sync(actions);
@@ -168,7 +173,7 @@ impl Core {
                 self.close_unpermitted(actions);
             }
             Input::DeviceUnreachable { channel, text } => self.unreachable(channel, text, actions),
-            Input::ChannelBroken { channel, by, text } => self.close(channel, Close::hard(by, text), actions),
+            Input::ChannelBroken { channel, by, text } => self.broken(channel, by, text, actions),
             Input::EndIn { cause, within } => self.end_in(cause, within, actions),
             Input::End(cause) => self.begin_closing(cause, actions),
         }
@@ -186,7 +191,7 @@ impl Core {
                 self.close(channel, Close::soft(By::Device, "the device closed the connection"), actions);
             }
             Input::DeviceUnreachable { channel, text } => self.unreachable(channel, text, actions),
-            Input::ChannelBroken { channel, by, text } => self.close(channel, Close::hard(by, text), actions),
+            Input::ChannelBroken { channel, by, text } => self.broken(channel, by, text, actions),
             Input::OpenChannel { channel, .. } => {
                 self.refuse(channel, Refusal::Ended, "the session is ending", actions);
             }
@@ -266,7 +271,7 @@ impl Core {
         let expires = self.desk.judge.expires().min(self.limits.session);
         self.schedule = self.schedule.with_grant(self.desk.now, expires);
         actions.push(Action::Notice(Notice::GrantChanged { expires: self.schedule.at() }));
-        self.keep_time(actions);
+        let _: Time = self.keep_time(actions);
         if self.life == Life::Running {
             self.close_unpermitted(actions);
             self.serve_all(actions);
@@ -288,6 +293,15 @@ impl Core {
                 }
             },
         });
+    }
+
+    /// What reached the device before its client broke is left to arrive.
+    fn broken(&mut self, channel: u32, by: By, text: String, actions: &mut Vec<Action>) {
+        let close = match by {
+            By::Client => Close::soft(by, text),
+            By::Device | By::Gateway => Close::hard(by, text),
+        };
+        self.close(channel, close, actions);
     }
 
     fn close(&mut self, channel: u32, close: Close, actions: &mut Vec<Action>) {

@@ -33,11 +33,8 @@ pub(super) struct Waiting {
     turn: u64,
 }
 
-impl Waiting {
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-}
+/// How many requests of a channel wait for storage at most.
+const WAITING: usize = 1024;
 
 /// Whether there was a request to deal with.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +70,7 @@ impl Channel {
                 return Err(Close::soft(By::Gateway, reason));
             }
             let Some(waiting) = self.waiting.pop_front() else { break };
+            self.unsent = self.unsent.saturating_sub(waiting.bytes.len());
             self.dissector.forwarded(&waiting.request);
             self.due.sent(waiting.number, desk.now.saturating_add(desk.answer_timeout));
             actions.push(Action::ToDevice { channel: self.id, bytes: waiting.bytes });
@@ -117,10 +115,15 @@ impl Channel {
         Close::soft(by, reason)
     }
 
+    /// Whether more may be recorded for the device before the rest is sent.
+    pub(super) fn has_room(&self) -> bool {
+        self.unsent < BUFFERED && self.waiting.len() < WAITING
+    }
+
     /// Whether the request may be dealt with now. Not judged yet, so that it
     /// is judged by the terms that hold when its turn comes.
     fn has_turn(&self, request: &Request, desk: &Desk) -> Result<bool, Close> {
-        if self.unsent() >= BUFFERED {
+        if !self.has_room() {
             return Ok(false);
         }
         match self.protocol.carriage() {
@@ -189,6 +192,7 @@ impl Channel {
             Expects::Nothing => {}
         }
         let ticket = desk.ticket(effect);
+        self.unsent = self.unsent.saturating_add(bytes.len());
         self.waiting.push_back(Waiting { number, request, bytes, ticket, turn: desk.turn });
     }
 

@@ -13,9 +13,19 @@ use crate::input::By;
 use crate::record::Event;
 use std::time::Duration;
 
+/// What the time has brought.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Time {
+    /// Nothing that frees a request.
+    Passed,
+    /// Answers are waited for no longer, so others may have their turn.
+    GaveUp,
+}
+
 impl Core {
     /// Warnings, the end of the grant, answers that are overdue.
-    pub(super) fn keep_time(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn keep_time(&mut self, actions: &mut Vec<Action>) -> Time {
         if self.life == Life::Running {
             match self.schedule.call(self.desk.now) {
                 Call::Nothing => {}
@@ -24,9 +34,11 @@ impl Core {
             }
         }
         let now = self.desk.now;
-        if self.channels.values().any(|channel| channel.deadline().is_some_and(|deadline| deadline <= now)) {
-            self.each(actions, |channel, desk, actions| channel.give_up(desk, actions));
+        if !self.channels.values().any(|channel| channel.deadline().is_some_and(|deadline| deadline <= now)) {
+            return Time::Passed;
         }
+        self.each(actions, |channel, desk, actions| channel.give_up(desk, actions));
+        Time::GaveUp
     }
 
     pub(super) fn warn(&mut self, cause: EndCause, left: Duration, actions: &mut Vec<Action>) {
@@ -44,7 +56,9 @@ impl Core {
             self.schedule = Schedule::new(self.desk.now, at, cause);
             self.warn(cause, within, actions);
         }
-        self.keep_time(actions);
+        if within.is_zero() {
+            self.begin_closing(cause, actions);
+        }
     }
 
     /// The soft end: from here on nothing goes to a device.

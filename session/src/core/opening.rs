@@ -89,11 +89,6 @@ impl Core {
 
     pub(super) fn unreachable(&mut self, channel: u32, text: String, actions: &mut Vec<Action>) {
         if self.channels.get(&channel).is_some_and(Channel::is_dialing) {
-            actions.push(Action::RefuseChannel {
-                channel,
-                refusal: Refusal::Unreachable,
-                text: text.clone(),
-            });
             self.close(channel, Close::soft(By::Device, text), actions);
         }
     }

@@ -1,0 +1,99 @@
+//! Services that are carried without being understood.
+
+use crate::sim::{Options, Rights, Sim, terms};
+use authz::Mode;
+use dissect::Protocol;
+use session::{Decision, Event, How, Input, Refusal, Tap};
+
+fn vnc(options: Options) -> Sim {
+    let mut sim = Sim::new(options);
+    sim.open(1, Protocol::Tcp);
+    sim
+}
+
+#[test]
+fn its_use_is_judged_once_and_its_bytes_are_carried_and_recorded() {
+    let mut sim = vnc(Options::default());
+    sim.device_says(1, b"RFB 003.008\n");
+    assert_eq!(sim.sent_to_client(1), b"RFB 003.008\n");
+    sim.client_says(1, b"RFB 003.007\n");
+    assert_eq!(sim.sent_to_device(1), b"", "every byte may change the device");
+    sim.durable();
+    assert_eq!(sim.sent_to_device(1), b"RFB 003.007\n");
+    for tap in [Tap::FromClient, Tap::ToDevice] {
+        assert_eq!(sim.tap(1, tap), b"RFB 003.007\n");
+    }
+    assert_eq!(sim.operations(), ["use (use of the service): allow"]);
+}
+
+#[test]
+fn nothing_waits_in_ordered_mode() {
+    let mut sim = vnc(Options { mode: Mode::Ordered, ..Options::default() });
+    sim.client_says(1, b"\x01");
+    assert_eq!(sim.sent_to_device(1), b"\x01");
+}
+
+#[test]
+fn without_a_rule_there_is_no_channel() {
+    let mut sim = Sim::new(Options::default());
+    sim.give(Input::NewTerms(terms(Rights::Narrow)));
+    sim.open(1, Protocol::Tcp);
+    assert_eq!(sim.refused[&1].0, Refusal::NotPermitted);
+    assert!(!sim.confirmed.contains(&1));
+    assert!(sim.events.iter().any(|(_, event)| matches!(
+        event,
+        Event::Operation { channel: 1, length: 0, decision: Decision::Deny, .. }
+    )));
+}
+
+#[test]
+fn a_right_that_ends_closes_the_channel_and_holds_back_what_waits() {
+    let mut sim = vnc(Options::default());
+    sim.client_says(1, b"key");
+    sim.give(Input::NewTerms(terms(Rights::Narrow)));
+    sim.durable();
+    assert_eq!(sim.sent_to_device(1), b"");
+    assert!(sim.why_closed(1).starts_with("the service is no longer permitted"));
+}
+
+#[test]
+fn each_half_is_closed_on_its_own() {
+    let mut sim = vnc(Options::default());
+    sim.client_says(1, b"last words");
+    sim.give(Input::ClientFinished { channel: 1 });
+    assert!(!sim.device.contains_key(&1), "the last words come first");
+    sim.durable();
+    assert_eq!(sim.sent_to_device(1), b"last words");
+    assert!(sim.device[&1].finished && sim.closed.is_empty());
+    sim.device_says(1, b"reply");
+    sim.give(Input::DeviceFinished { channel: 1 });
+    assert_eq!(sim.sent_to_client(1), b"reply");
+    assert!(sim.client[&1].finished);
+    assert_eq!(sim.closed[&1].0, How::Soft);
+}
+
+#[test]
+fn the_device_may_finish_first() {
+    let mut sim = vnc(Options::default());
+    sim.give(Input::DeviceFinished { channel: 1 });
+    assert!(sim.client[&1].finished && sim.closed.is_empty());
+    sim.client_says(1, b"bye");
+    sim.durable();
+    assert_eq!(sim.sent_to_device(1), b"bye");
+    sim.give(Input::ClientFinished { channel: 1 });
+    assert_eq!(sim.closed[&1].0, How::Soft);
+}
+
+#[test]
+fn a_client_is_held_back_while_much_waits_for_storage() {
+    let mut sim = vnc(Options::default());
+    let mut given = 0;
+    while sim.wants(1) {
+        sim.client_says(1, &[7; 4096]);
+        given += 4096;
+    }
+    assert_eq!(given, session::BUFFERED);
+    sim.durable();
+    assert!(sim.wants(1));
+    assert_eq!(sim.sent_to_device(1).len(), given);
+}
