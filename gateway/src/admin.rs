@@ -16,6 +16,8 @@ mod people;
 mod policy;
 mod refusal;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use crate::audit::Kind;
 use crate::office::Office;

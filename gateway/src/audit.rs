@@ -350,3 +350,73 @@ fn is_acting(character: char) -> bool {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::fixture::noon;
+
+    fn audit(path: &Path) -> Audit {
+        Audit::open(path, Alarm::to_log(), Arc::new(ManualClock::at(noon()))).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_one_line_of_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let audit = audit(&path);
+        let person = Handle::parse("tech-1@vendor-a").unwrap();
+        let event = audit.event(Kind::OperationDenied).person(&person).source([192, 0, 2, 1].into());
+        audit
+            .write(&event.rule("policy.csv:12").what("write holding[100]").why("no rule\nallows it"))
+            .unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text,
+            "{\"at\":\"2026-03-10T12:00:00Z\",\"event\":\"operation_denied\",\"person\":\"tech-1@vendor-a\",\
+             \"source\":\"192.0.2.1\",\"what\":\"write holding[100]\",\"why\":\"no rule\\\\u{a}allows it\",\
+             \"rule\":\"policy.csv:12\"}\n"
+        );
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_came_from_outside_is_bounded_and_can_not_act() {
+        assert_eq!(harmless("a\u{1b}[2Jb\u{202e}c\u{9b}d"), "a\\u{1b}[2Jb\\u{202e}c\\u{9b}d");
+        let long = harmless(&"ü".repeat(10_000));
+        assert!(long.len() <= LONGEST_TEXT + '…'.len_utf8() && long.ends_with('…'));
+        assert!(harmless(&"\u{1b}".repeat(10_000)).len() <= LONGEST_TEXT + '…'.len_utf8());
+    }
+
+    #[test]
+    fn a_flood_of_strangers_is_one_line_a_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let audit = audit(&path);
+        for _ in 0..1000 {
+            audit.stranger("handshake failed");
+            audit.stranger("too many connections");
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+        audit.flush_strangers().unwrap();
+        audit.flush_strangers().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.lines().all(|line| line.contains("\"count\":1000")), "{text}");
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_an_alarm_without_a_disk() {
+        let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+        collector.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        let alarm = Alarm::to_syslog(collector.local_addr().unwrap()).unwrap();
+        let audit = Audit::open(Path::new("/dev/full"), alarm, Arc::new(ManualClock::at(noon()))).unwrap();
+        assert!(audit.write(&audit.event(Kind::SignedIn)).is_err());
+        let mut datagram = [0; 1024];
+        let length = collector.recv(&mut datagram).unwrap();
+        let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+        assert!(text.starts_with("<81>1 - - gatehouse-gateway - ALARM - audit file /dev/full"), "{text}");
+    }
+}

@@ -194,7 +194,7 @@ async fn factor_of(
         note(office, accepted, person.as_ref(), key, &why)?;
         tokio::time::sleep_until(answer_at).await;
         if attempt < ATTEMPTS {
-            desk.say(&told(Refusal::Factor));
+            desk.say(&told(Refusal::Factor, Some(0)));
         }
     }
     Err(refuse(desk, Refusal::Factor))
@@ -280,12 +280,13 @@ fn read(accepted: &Accepted) -> Option<Certificate> {
     Some(Certificate { key, name, not_after })
 }
 
-fn told(code: Refusal) -> ToClient {
-    ToClient::Refused { code, text: code.sentence().to_owned(), retry_after_s: None }
+/// `Some` seconds: another code may follow then. `None`: this was the last word.
+fn told(code: Refusal, retry_after_s: Option<u32>) -> ToClient {
+    ToClient::Refused { code, text: code.sentence().to_owned(), retry_after_s }
 }
 
 fn refuse(desk: &Desk, code: Refusal) -> NotSignedIn {
-    desk.say(&told(code));
+    desk.say(&told(code, None));
     NotSignedIn::Refused(code)
 }
 

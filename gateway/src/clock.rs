@@ -135,7 +135,14 @@ impl Warden {
     /// stands more than [`TOLERATED_STEP`] before the mark is suspended at once.
     pub fn open(clock: Arc<dyn Clock>, state: Arc<dyn State>) -> Result<Self, StateError> {
         let wall = clock.wall();
-        let mark = state.clock_mark()?.unwrap_or(ClockMark { highest: wall, suspension: None });
+        let mark = match state.clock_mark()? {
+            Some(mark) => mark,
+            None => {
+                let first = ClockMark { highest: wall, suspension: None };
+                state.store_clock_mark(&first)?;
+                first
+            }
+        };
         // Whether the time passed while the gateway was off can't be known: only
         // a clock that stands before the mark is a step for certain.
         let start = if wall < mark.highest { mark.highest } else { wall };
@@ -198,4 +205,93 @@ impl Warden {
 /// A poisoned lock here guards plain values that are whole at any moment.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::noon;
+    use crate::state::SqliteState;
+    use tempfile::TempDir;
+
+    struct Desk {
+        folder: TempDir,
+        clock: Arc<ManualClock>,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            Self { folder: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::at(noon())) }
+        }
+
+        fn warden(&self) -> Warden {
+            let state = Arc::new(SqliteState::open(&self.folder.path().join("state.db")).unwrap());
+            Warden::open(self.clock.clone(), state).unwrap()
+        }
+    }
+
+    fn is_steady(warden: &Warden) -> bool {
+        matches!(warden.look().unwrap(), Standing::Steady { .. })
+    }
+
+    #[test]
+    fn time_that_passes_and_small_steps_are_fine() {
+        let desk = Desk::new();
+        let warden = desk.warden();
+        desk.clock.advance(Duration::from_secs(86_400));
+        assert!(is_steady(&warden));
+        desk.clock.step_to(noon() + SignedDuration::from_hours(24) + SignedDuration::from_mins(4));
+        assert!(is_steady(&warden));
+    }
+
+    #[test]
+    fn a_step_either_way_suspends_until_accepted() {
+        for step in
+            [SignedDuration::from_mins(6), SignedDuration::from_mins(-6), SignedDuration::from_hours(-9000)]
+        {
+            let desk = Desk::new();
+            let warden = desk.warden();
+            desk.clock.step_to(noon() + step);
+            let Standing::Suspended { step: seen, .. } = warden.look().unwrap() else {
+                panic!("{step} passed")
+            };
+            assert_eq!(seen.step_seconds, step.as_secs());
+            // Stepping back does not hide it.
+            desk.clock.step_to(noon());
+            assert!(!is_steady(&warden));
+            warden.accept().unwrap();
+            assert!(is_steady(&warden));
+        }
+    }
+
+    #[test]
+    fn many_small_steps_add_up() {
+        let desk = Desk::new();
+        let warden = desk.warden();
+        desk.clock.step_to(noon() - SignedDuration::from_mins(4));
+        assert!(is_steady(&warden));
+        desk.clock.step_to(noon() - SignedDuration::from_mins(8));
+        assert!(!is_steady(&warden));
+    }
+
+    #[test]
+    fn a_clock_set_back_while_the_gateway_was_off_is_seen() {
+        let desk = Desk::new();
+        desk.clock.advance(Duration::from_secs(3600));
+        drop(desk.warden());
+        desk.clock.step_to(noon());
+        assert!(!is_steady(&desk.warden()));
+    }
+
+    #[test]
+    fn a_suspension_outlives_a_restart() {
+        let desk = Desk::new();
+        let warden = desk.warden();
+        desk.clock.step_to(noon() + SignedDuration::from_hours(5));
+        assert!(!is_steady(&warden));
+        drop(warden);
+        assert!(!is_steady(&desk.warden()));
+        desk.warden().accept().unwrap();
+        assert!(is_steady(&desk.warden()));
+    }
 }

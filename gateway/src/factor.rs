@@ -203,3 +203,190 @@ fn refuse(
     let lock = state.record_failure(person, failure, now)?;
     Ok(Verified::Refused { why, lock })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::noon;
+    use crate::names::Handle;
+    use crate::state::{Import, KeyHash, SqliteState};
+    use jiff::SignedDuration;
+    use std::path::Path;
+    use std::sync::Barrier;
+
+    fn code_at(seed: &Seed, at: Timestamp) -> String {
+        seed.totp(0).unwrap().generate(u64::try_from(at.as_second()).unwrap()).to_string()
+    }
+
+    fn steps(count: i64) -> SignedDuration {
+        SignedDuration::from_secs(count * 30)
+    }
+
+    fn enrolled(path: &Path) -> (SqliteState, PersonId, Seed) {
+        let state = SqliteState::open(path).unwrap();
+        let (seed, key) = (Seed::generate(), KeyHash([7; 32]));
+        let handle = Handle::parse("tech-1@vendor-a").unwrap();
+        state.import_person(&Import { handle, key, seed: seed.clone() }, noon()).unwrap();
+        let person = state.person_by_key(&key).unwrap().unwrap().id;
+        (state, person, seed)
+    }
+
+    fn accepted(verified: Verified) -> bool {
+        matches!(verified, Verified::Accepted { .. })
+    }
+
+    fn rejection(verified: Verified) -> Option<Rejection> {
+        match verified {
+            Verified::Refused { why, .. } => Some(why),
+            Verified::Accepted { .. } => None,
+        }
+    }
+
+    #[test]
+    fn the_rfc_6238_vector_holds() {
+        // RFC 6238, appendix B: SHA-1, T = 59 s gives 94287082; six digits of it.
+        let seed = Seed::from_bytes(b"12345678901234567890".to_vec()).unwrap();
+        assert_eq!(code_at(&seed, Timestamp::from_second(59).unwrap()), "287082");
+    }
+
+    #[test]
+    fn one_step_either_side_is_accepted_and_no_more() {
+        let seed = Seed::generate();
+        for ahead in -12..=12 {
+            let code = Code::parse(&code_at(&seed, noon() + steps(ahead))).unwrap();
+            let judged = judge(&seed, &code, noon());
+            let expected = match ahead {
+                -1..=1 => Judgement::Fits { step: u64::try_from(noon().as_second() / 30 + ahead).unwrap() },
+                -10..=10 => Judgement::OtherStep { ahead },
+                _ => Judgement::Wrong,
+            };
+            assert_eq!(judged, expected, "{ahead} steps ahead");
+        }
+    }
+
+    #[test]
+    fn a_code_has_one_spelling() {
+        assert!(Code::parse("012345").is_some());
+        for wrong in [
+            "",
+            "12345",
+            "1234567",
+            " 123456",
+            "123456 ",
+            "123 456",
+            "12345\n",
+            "١٢٣٤٥٦",
+            "１２３４５６",
+            "12345a",
+            "-12345",
+        ] {
+            assert!(Code::parse(wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_works_once_also_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let (state, person, seed) = enrolled(&path);
+        let code = code_at(&seed, noon());
+        assert!(accepted(verify(&state, person, &code, noon()).unwrap()));
+        assert_eq!(rejection(verify(&state, person, &code, noon()).unwrap()), Some(Rejection::Replayed));
+        drop(state);
+        let state = SqliteState::open(&path).unwrap();
+        assert_eq!(rejection(verify(&state, person, &code, noon()).unwrap()), Some(Rejection::Replayed));
+        // An earlier step is used up with a later one.
+        let earlier = code_at(&seed, noon() - steps(1));
+        assert_eq!(rejection(verify(&state, person, &earlier, noon()).unwrap()), Some(Rejection::Replayed));
+        let next = code_at(&seed, noon() + steps(1));
+        assert!(accepted(verify(&state, person, &next, noon() + steps(1)).unwrap()));
+    }
+
+    #[test]
+    fn other_spellings_of_a_used_code_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, person, seed) = enrolled(&folder.path().join("state.db"));
+        let code = code_at(&seed, noon());
+        assert!(accepted(verify(&state, person, &code, noon()).unwrap()));
+        for spelled in [format!(" {code}"), format!("{code} "), format!("0{code}")] {
+            assert_eq!(
+                rejection(verify(&state, person, &spelled, noon()).unwrap()),
+                Some(Rejection::Malformed)
+            );
+        }
+    }
+
+    #[test]
+    fn of_fifty_at_once_exactly_one_gets_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, person, seed) = enrolled(&folder.path().join("state.db"));
+        let (code, gate) = (code_at(&seed, noon()), Barrier::new(50));
+        let step = match judge(&seed, &Code::parse(&code).unwrap(), noon()) {
+            Judgement::Fits { step } => step,
+            other @ (Judgement::OtherStep { .. } | Judgement::Wrong) => panic!("{other:?}"),
+        };
+        // The step alone, so that the lock can't be what keeps the others out.
+        let won = std::thread::scope(|scope| {
+            let one = || {
+                gate.wait();
+                state.accept_step(person, step, noon()).unwrap() == StepUse::Accepted
+            };
+            let all: Vec<_> = (0..50).map(|_| scope.spawn(one)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).filter(|won| *won).count()
+        });
+        assert_eq!(won, 1);
+    }
+
+    #[test]
+    fn of_fifty_connections_with_one_code_exactly_one_gets_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let (state, person, seed) = enrolled(&path);
+        drop(state);
+        let (code, gate) = (code_at(&seed, noon()), Barrier::new(50));
+        // Five connections to one file: SQLite's locks count, not only ours.
+        let states: Vec<_> = (0..5).map(|_| SqliteState::open(&path).unwrap()).collect();
+        let won = std::thread::scope(|scope| {
+            let (code, gate) = (&code, &gate);
+            let one = |state| {
+                move || {
+                    gate.wait();
+                    accepted(verify(state, person, code, noon()).unwrap())
+                }
+            };
+            let all: Vec<_> = (0..50).map(|index: usize| scope.spawn(one(&states[index % 5]))).collect();
+            all.into_iter().map(|one| one.join().unwrap()).filter(|won| *won).count()
+        });
+        assert_eq!(won, 1);
+    }
+
+    #[test]
+    fn failures_lock_success_resets_and_a_wrong_clock_does_not_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, person, seed) = enrolled(&folder.path().join("state.db"));
+        let other_step = code_at(&seed, noon() + steps(5));
+        for _ in 0..20 {
+            let verified = verify(&state, person, &other_step, noon()).unwrap();
+            assert_eq!(rejection(verified), Some(Rejection::OtherStep { ahead: 5 }));
+        }
+        for _ in 0..5 {
+            assert!(!accepted(verify(&state, person, "x", noon()).unwrap()));
+        }
+        let right = code_at(&seed, noon());
+        let Verified::Refused { why, lock } = verify(&state, person, &right, noon()).unwrap() else {
+            panic!("a locked person got in")
+        };
+        assert_eq!((why, lock), (Rejection::Locked, Lock::Until(noon() + SignedDuration::from_secs(30))));
+        let later = noon() + SignedDuration::from_secs(31);
+        assert!(accepted(verify(&state, person, &code_at(&seed, later), later).unwrap()));
+        let record = state.person(&Handle::parse("tech-1@vendor-a").unwrap()).unwrap().unwrap();
+        assert_eq!((record.failures, record.lock, record.last_sign_in), (0, Lock::None, Some(later)));
+    }
+
+    #[test]
+    fn seeds_and_codes_do_not_print() {
+        let seed = Seed::from_bytes(b"12345678901234567890".to_vec()).unwrap();
+        assert_eq!(format!("{seed:?} {:?}", Code::parse("123456").unwrap()), "Seed(..) Code(..)");
+        assert!(Seed::from_bytes(vec![0; 15]).is_none());
+    }
+}

@@ -30,6 +30,8 @@ pub mod clock;
 pub mod config;
 pub mod desk;
 pub mod factor;
+#[cfg(test)]
+mod fixture;
 pub mod hall;
 pub mod names;
 pub mod office;

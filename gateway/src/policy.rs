@@ -6,6 +6,8 @@
 //! snapshot, then swaps it in and tells the sessions; with any problem nothing
 //! changes. Decisions themselves are taken by the `authz` crate.
 
+mod manifest;
+
 use crate::audit::{Audit, AuditError, Kind};
 use crate::config::{Manifest, PolicySettings};
 use crate::problem::Problem;
@@ -18,9 +20,6 @@ use tokio::sync::watch;
 
 /// The author of the snapshot that the very first start applies.
 pub const FIRST_START: &str = "first start";
-
-/// The manifest's file name in a policy folder.
-const MANIFEST: &str = "MANIFEST";
 
 /// A policy with the account of how it came into force.
 #[derive(Debug, Clone)]
@@ -39,9 +38,9 @@ pub enum PolicyError {
     /// The folder is not a valid policy.
     #[error("{0}")]
     Invalid(Problems),
-    /// The gateway demands a manifest and there is none.
+    /// The manifest does not fit, or is missing where one is demanded.
     #[error("{0}")]
-    NoManifest(Problem),
+    Manifest(Problem),
     /// The stored snapshot is not a valid policy.
     #[error("the applied policy in the state can't be used: {0}")]
     Stored(Problems),
@@ -86,7 +85,7 @@ pub enum FolderState {
     /// Valid and different: `policy apply` would bring it into force.
     Differs {
         /// SHA-256 of the folder, as hex.
-        hash: String,
+        folder_hash: String,
     },
     /// Not valid: `policy apply` would refuse it.
     Invalid {
@@ -162,7 +161,7 @@ impl PolicyHolder {
     pub fn folder(&self) -> FolderState {
         match read_folder(&self.settings) {
             Ok(policy) if policy.hash() == self.current().hash() => FolderState::Applied,
-            Ok(policy) => FolderState::Differs { hash: policy.hash().to_string() },
+            Ok(policy) => FolderState::Differs { folder_hash: policy.hash().to_string() },
             Err(error) => {
                 FolderState::Invalid { problems: error.to_string().lines().map(str::to_owned).collect() }
             }
@@ -184,15 +183,19 @@ impl PolicyHolder {
 /// All that is wrong with it.
 pub fn read_folder(settings: &PolicySettings) -> Result<Policy, PolicyError> {
     let policy = Policy::load(&settings.dir).map_err(PolicyError::Invalid)?;
-    let has_manifest = policy.files().get(MANIFEST).is_some();
-    match settings.manifest {
-        Manifest::Required if !has_manifest => {
+    match (manifest::read(&settings.dir).map_err(PolicyError::Manifest)?, settings.manifest) {
+        (Some(manifest), Manifest::Required | Manifest::Optional) => {
+            manifest.covers(policy.files()).map_err(PolicyError::Manifest)?;
+        }
+        (None, Manifest::Required) => {
             let problem =
                 Problem::new(&settings.dir, "there is no MANIFEST, and [policy] require_manifest is set");
-            Err(PolicyError::NoManifest(problem.hint("gatehouse-gateway policy seal --policies DIR")))
+            let way = "make one with `sha256sum *.csv *.conf *.toml > MANIFEST` in the folder";
+            return Err(PolicyError::Manifest(problem.hint(way)));
         }
-        Manifest::Required | Manifest::Optional => Ok(policy),
+        (None, Manifest::Optional) => {}
     }
+    Ok(policy)
 }
 
 /// Event first, then the state: a policy that is in force has its event.
@@ -224,12 +227,9 @@ fn from_snapshot(snapshot: &PolicySnapshot) -> Result<Applied, PolicyError> {
 fn differences(before: &Files, after: &Files) -> (Vec<Line>, Vec<Line>) {
     let mut balance: BTreeMap<Line, i64> = BTreeMap::new();
     for (files, weight) in [(before, -1), (after, 1)] {
-        for (name, content) in ["policy.csv", "targets.toml", "conditions.toml", "model.conf"]
-            .into_iter()
-            .filter_map(|name| Some((name, files.get(name)?)))
-        {
+        for (name, content) in manifest::contents(files) {
             for line in String::from_utf8_lossy(content).lines().map(str::trim) {
-                if name != MANIFEST && !line.is_empty() && !line.starts_with('#') {
+                if !line.is_empty() && !line.starts_with('#') {
                     let line = Line { file: name.to_owned(), text: line.to_owned() };
                     *balance.entry(line).or_default() += weight;
                 }
@@ -240,4 +240,113 @@ fn differences(before: &Files, after: &Files) -> (Vec<Line>, Vec<Line>) {
         balance.into_iter().filter(|(_, weight)| *weight != 0).partition(|(_, weight)| *weight > 0);
     let lines = |list: Vec<(Line, i64)>| list.into_iter().map(|(line, _)| line).collect();
     (lines(added), lines(removed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Alarm;
+    use crate::fixture::Plant;
+    use aws_lc_rs::digest::{SHA256, digest};
+
+    const MORE: &str =
+        "p, role:press-service, *, modbus:read, , allow\np, role:drives, *, modbus:read, , allow\n";
+    const BROKEN: &str = "p, only two\n";
+
+    fn seal(plant: &Plant) {
+        let mut names: Vec<_> =
+            std::fs::read_dir(plant.path("policies")).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        let line = |path: &std::path::PathBuf| {
+            let sum = hex::encode(digest(&SHA256, &std::fs::read(path).unwrap()));
+            format!("{sum}  {}\n", path.file_name().unwrap().to_string_lossy())
+        };
+        let text: String = names.iter().filter(|path| !path.ends_with("MANIFEST")).map(line).collect();
+        plant.write("policies/MANIFEST", &text);
+    }
+
+    #[test]
+    fn the_folder_counts_on_the_first_start_and_then_only_when_applied() {
+        let plant = Plant::new();
+        let first = plant.office().policy.current().hash();
+        assert_eq!(plant.office().policy.applied().by, FIRST_START);
+        plant.write_policy(MORE);
+        let office = plant.office();
+        assert_eq!(office.policy.current().hash(), first, "a restart applies nothing");
+        assert!(matches!(office.policy.folder(), FolderState::Differs { .. }));
+        let heard = office.policy.subscribe();
+        let changes = office.policy.apply("uid 0").unwrap();
+        assert_eq!(changes.before, first.to_string());
+        let line = Line {
+            file: "policy.csv".to_owned(),
+            text: "p, role:drives, *, modbus:read, , allow".to_owned(),
+        };
+        assert_eq!((changes.added, changes.removed), (vec![line], vec![]));
+        assert!(heard.has_changed().unwrap());
+        assert_eq!(office.policy.folder(), FolderState::Applied);
+        assert_eq!(plant.office().policy.current().hash(), office.policy.current().hash());
+    }
+
+    #[test]
+    fn with_any_problem_the_old_policy_stays_and_the_refusal_is_an_event() {
+        let plant = Plant::new();
+        let office = plant.office();
+        let before = office.policy.current().hash();
+        let heard = office.policy.subscribe();
+        plant.write_policy(BROKEN);
+        assert!(matches!(office.policy.apply("uid 0"), Err(PolicyError::Invalid(_))));
+        assert!(matches!(office.policy.folder(), FolderState::Invalid { .. }));
+        std::fs::remove_dir_all(plant.path("policies")).unwrap();
+        assert!(matches!(office.policy.apply("uid 0"), Err(PolicyError::Invalid(_))));
+        assert_eq!(office.policy.current().hash(), before);
+        assert!(!heard.has_changed().unwrap());
+        let refused =
+            plant.audit_lines().into_iter().filter(|line| line["event"] == "policy_refused").count();
+        assert_eq!(refused, 2);
+    }
+
+    #[test]
+    fn a_gateway_without_a_valid_first_policy_does_not_start() {
+        let plant = Plant::new();
+        plant.write_policy(BROKEN);
+        let opened = crate::office::Office::open_with(plant.config().unwrap(), plant.clock.clone());
+        assert!(matches!(opened, Err(crate::office::OfficeError::Policy(PolicyError::Invalid(_)))));
+    }
+
+    #[test]
+    fn a_manifest_must_match_and_can_be_demanded() {
+        let plant = Plant::new();
+        let settings = |manifest| PolicySettings { dir: plant.path("policies"), manifest };
+        assert!(read_folder(&settings(Manifest::Optional)).is_ok());
+        let missing = read_folder(&settings(Manifest::Required)).unwrap_err().to_string();
+        assert!(missing.contains("there is no MANIFEST"), "{missing}");
+        seal(&plant);
+        assert!(read_folder(&settings(Manifest::Required)).is_ok());
+        plant.write_policy(MORE);
+        let changed = read_folder(&settings(Manifest::Optional)).unwrap_err().to_string();
+        assert!(changed.contains("policy.csv does not match its sum"), "{changed}");
+        seal(&plant);
+        assert!(read_folder(&settings(Manifest::Required)).is_ok());
+        plant.write("policies/MANIFEST", "");
+        let unlisted = read_folder(&settings(Manifest::Optional)).unwrap_err().to_string();
+        assert!(unlisted.contains("is not listed"), "{unlisted}");
+    }
+
+    #[test]
+    fn what_can_not_be_accounted_for_is_not_applied() {
+        let plant = Plant::new();
+        let office = plant.office();
+        let before = office.policy.current().hash();
+        let full =
+            Audit::open(std::path::Path::new("/dev/full"), Alarm::to_log(), plant.clock.clone()).unwrap();
+        let settings = PolicySettings { dir: plant.path("policies"), manifest: Manifest::Optional };
+        let holder = PolicyHolder::open(settings, Arc::clone(&office.state), Arc::new(full)).unwrap();
+        plant.write_policy(MORE);
+        assert!(matches!(holder.apply("uid 0"), Err(PolicyError::Audit(_))));
+        assert_eq!(holder.current().hash(), before);
+        assert_eq!(
+            office.state.current_policy().unwrap().map(|stored| PolicyHash(stored.hash)),
+            Some(before)
+        );
+    }
 }

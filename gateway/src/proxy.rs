@@ -50,6 +50,9 @@ const DIALLED_WITHIN: Duration = Duration::from_secs(5);
 /// softly.
 const DRAINED_WITHIN: Duration = Duration::from_secs(2);
 
+/// How often the client's counts are renewed, at most.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
 /// The recording's tick; syncs happen at least this often (promise 1).
 const TICK: Duration = Duration::from_millis(250);
 
@@ -127,6 +130,7 @@ struct Carrier {
     turn: u32,
     source: IpAddr,
     told: Counts,
+    told_at: Duration,
     denials: Denials,
     ordered_by: Option<String>,
     ending: Option<EndCause>,
@@ -181,6 +185,7 @@ impl Carrier {
             turn: 0,
             source,
             told: Counts::default(),
+            told_at: Duration::ZERO,
             denials: Denials::default(),
             ordered_by: None,
             ending: None,
@@ -340,9 +345,17 @@ impl Carrier {
             self.source = source;
             self.handle(Input::PathChanged(source));
         }
+        if self.recording.now() >= self.told_at.saturating_add(TOLD_EVERY) {
+            self.tell_activity();
+        }
+    }
+
+    /// What the client's status line shows.
+    fn tell_activity(&mut self) {
         let counts = self.core.counts();
         if counts != self.told {
             self.told = counts;
+            self.told_at = self.recording.now();
             let notice = Notice::Activity { operations: counts.operations, denied: counts.denied };
             self.speaker.say(&ToClient::Notice { session: self.place.id, notice });
         }
@@ -395,6 +408,7 @@ impl Carrier {
             self.draining.drain(..).for_each(|line| line.reset());
         }
         self.denials.close(&self.office, &self.who, &self.place);
+        self.tell_activity();
         let text = match &self.ordered_by {
             Some(by) => format!("{cause} ({by})"),
             None => cause.to_string(),

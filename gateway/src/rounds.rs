@@ -138,3 +138,92 @@ fn told(written: Result<(), AuditError>) {
         tracing::error!("{error}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Plant, Purpose, noon};
+    use crate::names::Handle;
+    use crate::sessions::{SignIn, SignInPlace};
+    use jiff::SignedDuration;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    fn sign_in(plant: &Plant, office: &Office, handle: &str, serial: u64) -> SignInPlace {
+        let certificate = plant.issue(serial, Purpose::Client, 30).certificate;
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let person = Handle::parse(handle).unwrap();
+        office.registry.sign_in(SignIn { person, source: ([192, 0, 2, 1], 1).into(), since: noon(), chain })
+    }
+
+    fn events(plant: &Plant, kind: &str) -> usize {
+        plant.audit_lines().iter().filter(|line| line["event"] == kind).count()
+    }
+
+    #[test]
+    fn one_round_after_a_new_list_the_revoked_are_ordered_to_end() {
+        let plant = Plant::new();
+        let office = plant.office();
+        let (a, b) = (
+            sign_in(&plant, &office, "tech-1@vendor-a", 10),
+            sign_in(&plant, &office, "tech-2@vendor-b", 11),
+        );
+        let mut rounds = Rounds::default();
+        rounds.go(&office);
+        assert_eq!(*a.order.borrow(), None);
+        plant.write_crl(&[10], noon(), 60);
+        rounds.go(&office);
+        assert_eq!(*a.order.borrow(), Some(EndOrder::CertificateRevoked));
+        assert_eq!(*b.order.borrow(), None);
+        assert_eq!((events(&plant, "tls_reloaded"), events(&plant, "certificate_revoked")), (1, 1));
+    }
+
+    #[test]
+    fn a_sign_in_that_slipped_in_during_a_revocation_is_found_by_the_second_look() {
+        let plant = Plant::new();
+        let office = plant.office();
+        let certificate = plant.issue(10, Purpose::Client, 30).certificate;
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let person = Handle::parse("tech-1@vendor-a").unwrap();
+        let late = SignIn { person, source: ([192, 0, 2, 1], 1).into(), since: noon(), chain };
+        assert_eq!(office.still_welcome(&late), Err(EndOrder::PersonDisabled), "nobody imported this person");
+        let import = crate::state::Import {
+            handle: late.person.clone(),
+            key: crate::state::KeyHash([1; 32]),
+            seed: crate::factor::Seed::generate(),
+        };
+        office.state.import_person(&import, noon()).unwrap();
+        assert_eq!(office.still_welcome(&late), Ok(()));
+        plant.write_crl(&[10], noon(), 60);
+        Rounds::default().go(&office);
+        assert_eq!(office.still_welcome(&late), Err(EndOrder::CertificateRevoked));
+        office.state.set_standing(&late.person, crate::state::Standing::Disabled).unwrap();
+        assert_eq!(office.still_welcome(&late), Err(EndOrder::PersonDisabled));
+    }
+
+    #[test]
+    fn a_step_of_the_clock_is_told_once() {
+        let plant = Plant::new();
+        let office = plant.office();
+        plant.clock.step_to(noon() + SignedDuration::from_hours(2));
+        let mut rounds = Rounds::default();
+        for _ in 0..60 {
+            rounds.go(&office);
+        }
+        assert_eq!(events(&plant, "clock_stepped"), 1);
+    }
+
+    #[test]
+    fn strangers_are_written_once_a_minute() {
+        let plant = Plant::new();
+        let office = plant.office();
+        let mut rounds = Rounds::default();
+        for _ in 0..STRANGERS_EVERY - 1 {
+            office.audit.stranger("handshake failed");
+            rounds.go(&office);
+        }
+        assert_eq!(events(&plant, "strangers_refused"), 0);
+        rounds.go(&office);
+        assert_eq!(events(&plant, "strangers_refused"), 1);
+    }
+}

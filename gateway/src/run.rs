@@ -191,3 +191,88 @@ fn runtime(blocking_threads: usize) -> io::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().max_blocking_threads(blocking_threads).build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::{Client, SessionList};
+    use crate::fixture::Plant;
+    use std::time::{Duration, Instant};
+
+    /// A data path that serves nobody and stops when told to.
+    async fn nobody(_: Arc<Office>, _: Endpoint, stop: CancellationToken) {
+        stop.cancelled().await;
+    }
+
+    fn start<S, F>(plant: &Plant, serve: S) -> Running
+    where
+        S: FnOnce(Arc<Office>, Endpoint, CancellationToken) -> F + Send + 'static,
+        F: Future<Output = ()>,
+    {
+        Running::start(plant.config().unwrap(), plant.clock.clone(), serve).unwrap()
+    }
+
+    fn kinds(plant: &Plant) -> Vec<String> {
+        plant.audit_lines().iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_gateway_starts_answers_and_ends_in_order() {
+        let plant = Plant::new();
+        let running = start(&plant, nobody);
+        assert_ne!(running.address().port(), 0);
+        let client = Client::new(&running.office().config.admin.socket);
+        let asked = runtime(1).unwrap().block_on(client.get::<SessionList>("/v1/sessions"));
+        assert!(asked.is_ok(), "{asked:?}");
+        running.stop().drain.cancel();
+        assert_eq!(running.join().unwrap(), Drained::Whole);
+        assert_eq!(kinds(&plant), ["policy_applied", "gateway_started", "gateway_stopped"]);
+        assert!(!plant.path("state/admin.sock").exists());
+    }
+
+    #[test]
+    fn what_does_not_end_is_cut_at_the_deadline_or_when_told_twice() {
+        for told in ["once", "twice"] {
+            let plant = Plant::new();
+            if told == "twice" {
+                plant.configure("\"1 s\"", "\"10 min\"");
+            }
+            let running = start(&plant, |_, _, _| std::future::pending());
+            let before = Instant::now();
+            running.stop().drain.cancel();
+            if told == "twice" {
+                running.stop().cut.cancel();
+            }
+            assert_eq!(running.join().unwrap(), Drained::Cut, "{told}");
+            assert!(before.elapsed() < Duration::from_secs(60), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_data_path_that_panics_ends_the_gateway() {
+        async fn broken(_: Arc<Office>, _: Endpoint, _: CancellationToken) {
+            panic!("on purpose");
+        }
+        let plant = Plant::new();
+        let running = start(&plant, broken);
+        assert!(matches!(running.join(), Err(RunError::Thread("data"))));
+        assert!(!plant.path("state/admin.sock").exists());
+    }
+
+    #[test]
+    fn an_occupied_address_or_socket_is_named_and_leaves_nothing() {
+        let plant = Plant::new();
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        plant.configure("127.0.0.1:0", &address);
+        let refused =
+            Running::start(plant.config().unwrap(), plant.clock.clone(), nobody).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("listen: {address}: ")), "{refused}");
+        assert!(!plant.path("state/admin.sock").exists());
+        drop(taken);
+        let _other = std::os::unix::net::UnixListener::bind(plant.path("state/admin.sock")).unwrap();
+        let refused =
+            Running::start(plant.config().unwrap(), plant.clock.clone(), nobody).unwrap_err().to_string();
+        assert!(refused.contains("another gateway answers on this socket"), "{refused}");
+    }
+}

@@ -52,6 +52,9 @@ pub enum Full {
     /// The person's bound is reached.
     #[error("this person has as many sessions as the limit allows")]
     Person,
+    /// A session of that id runs: ids are random, so somebody is wrong.
+    #[error("a session with this id runs already")]
+    IdTaken,
     /// The sign-in has ended, or has been told to.
     #[error("the sign-in has ended")]
     SignInEnded,
@@ -184,6 +187,9 @@ impl Registry {
         if !live {
             return Err(Full::SignInEnded);
         }
+        if house.sessions.contains_key(&info.id) {
+            return Err(Full::IdTaken);
+        }
         if at_bound(house.sessions.len(), self.bounds.sessions) {
             return Err(Full::Gateway);
         }
@@ -306,4 +312,89 @@ fn at_bound(count: usize, bound: u32) -> bool {
 /// A poisoned lock here guards maps that are whole at any moment.
 fn lock(house: &Mutex<House>) -> MutexGuard<'_, House> {
     house.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::noon;
+
+    fn sign_in(person: &str) -> SignIn {
+        let person = Handle::parse(person).unwrap();
+        SignIn { person, source: ([192, 0, 2, 1], 4433).into(), since: noon(), chain: Vec::new() }
+    }
+
+    fn info(number: u8, person: &str) -> SessionInfo {
+        SessionInfo {
+            id: SessionId::from_bytes([number; 16]),
+            person: Handle::parse(person).unwrap(),
+            target: TargetId::parse("press-line/plc7").unwrap(),
+            source: [192, 0, 2, 1].into(),
+            started: noon(),
+            expires: noon(),
+            policy: [0; 32],
+            mode: "default".to_owned(),
+        }
+    }
+
+    fn registry() -> Registry {
+        Registry::new(Bounds { sessions: 3, sessions_per_person: 2 })
+    }
+
+    #[test]
+    fn the_bounds_hold_and_a_dropped_place_is_free_again() {
+        let registry = registry();
+        let (a, b) =
+            (registry.sign_in(sign_in("tech-1@vendor-a")), registry.sign_in(sign_in("tech-2@vendor-b")));
+        let _first = registry.register(a.id, info(1, "tech-1@vendor-a")).unwrap();
+        let second = registry.register(a.id, info(2, "tech-1@vendor-a")).unwrap();
+        assert_eq!(registry.register(a.id, info(3, "tech-1@vendor-a")).unwrap_err(), Full::Person);
+        let _third = registry.register(b.id, info(3, "tech-2@vendor-b")).unwrap();
+        assert_eq!(registry.register(b.id, info(4, "tech-2@vendor-b")).unwrap_err(), Full::Gateway);
+        drop(second);
+        assert_eq!(registry.sessions().len(), 2);
+        assert!(registry.register(b.id, info(4, "tech-2@vendor-b")).is_ok());
+    }
+
+    #[test]
+    fn an_order_to_a_person_reaches_sign_in_and_sessions_of_that_person_only() {
+        let registry = registry();
+        let (a, b) =
+            (registry.sign_in(sign_in("tech-1@vendor-a")), registry.sign_in(sign_in("tech-2@vendor-b")));
+        let own = registry.register(a.id, info(1, "tech-1@vendor-a")).unwrap();
+        let other = registry.register(b.id, info(2, "tech-2@vendor-b")).unwrap();
+        assert_eq!(
+            registry.end_person(&Handle::parse("tech-1@vendor-a").unwrap(), EndOrder::PersonDisabled),
+            1
+        );
+        assert_eq!(*a.order.borrow(), Some(EndOrder::PersonDisabled));
+        assert_eq!(*own.order.borrow(), Some(EndOrder::PersonDisabled));
+        assert_eq!((b.order.borrow().clone(), other.order.borrow().clone()), (None, None));
+        let late = registry.register(a.id, info(3, "tech-1@vendor-a"));
+        assert_eq!(late.unwrap_err(), Full::SignInEnded);
+    }
+
+    #[test]
+    fn a_hard_order_replaces_a_soft_one_and_never_the_other_way_round() {
+        let registry = registry();
+        let place = registry.sign_in(sign_in("tech-1@vendor-a"));
+        let session = registry.register(place.id, info(1, "tech-1@vendor-a")).unwrap();
+        assert_eq!(registry.end_all(EndOrder::Shutdown), 1);
+        let killed = EndOrder::Killed { by: "uid 0".to_owned() };
+        assert!(registry.end_session(session.id, killed.clone()).is_some());
+        registry.end_all(EndOrder::Shutdown);
+        assert_eq!(*session.order.borrow(), Some(killed));
+        assert!(registry.end_session(SessionId::from_bytes([9; 16]), EndOrder::Shutdown).is_none());
+    }
+
+    #[test]
+    fn a_second_session_under_a_running_ones_id_is_refused() {
+        let registry = registry();
+        let place = registry.sign_in(sign_in("tech-1@vendor-a"));
+        let first = registry.register(place.id, info(1, "tech-1@vendor-a")).unwrap();
+        let again = registry.register(place.id, info(1, "tech-1@vendor-a"));
+        assert_eq!(again.unwrap_err(), Full::IdTaken);
+        first.counters.denied.fetch_add(2, Ordering::Relaxed);
+        assert_eq!(registry.sessions().first().map(|(_, counted)| counted.denied), Some(2));
+    }
 }

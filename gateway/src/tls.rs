@@ -15,6 +15,8 @@
 
 mod material;
 mod reload;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod trust;
 

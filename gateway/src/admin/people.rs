@@ -52,7 +52,8 @@ pub(super) async fn import(
         let import = Import { handle: handle.clone(), key, seed: Seed::generate() };
         let otpauth = import.seed.address(handle.as_str(), ISSUER).map_err(Refusal::failure)?;
         let event = office.audit.event(Kind::PersonImported).person(&handle).by(&administrator.name);
-        let imported = accounted(&office.audit, &event.what(&format!("key {key}")), || {
+        let possible = importable(office, &handle, &key);
+        let imported = accounted(&office.audit, &event.what(&format!("key {key}")), possible, || {
             office.state.import_person(&import, office.clock.wall())
         })?;
         let otpauth = match imported {
@@ -92,7 +93,9 @@ pub(super) async fn enable(
     blocking(&office, move |office| {
         let standing = Standing::Enabled;
         let event = office.audit.event(Kind::PersonEnabled).person(&handle).by(&administrator.name);
-        let change = accounted(&office.audit, &event, || office.state.set_standing(&handle, standing))?;
+        let known = known(office, &handle);
+        let change =
+            accounted(&office.audit, &event, known, || office.state.set_standing(&handle, standing))?;
         Ok(Json(Disabled { handle: handle.to_string(), standing, change, sessions_ended: 0 }))
     })
     .await
@@ -106,26 +109,50 @@ pub(super) async fn unlock(
     let handle = parse(&handle)?;
     blocking(&office, move |office| {
         let event = office.audit.event(Kind::PersonUnlocked).person(&handle).by(&administrator.name);
-        let change: Change = accounted(&office.audit, &event, || office.state.unlock_person(&handle))?;
+        let known = known(office, &handle);
+        let change: Change = accounted(&office.audit, &event, known, || office.state.unlock_person(&handle))?;
         Ok(Json(Unlocked { handle: handle.to_string(), change }))
     })
     .await
 }
 
-/// What gives rights: the event first, then the work; a failure is told too.
+/// What gives rights: whether it can be done, then the event, then the work. A
+/// failure is an event too.
 fn accounted<T>(
     audit: &Audit,
     event: &Event,
+    possible: Result<(), StateError>,
     work: impl FnOnce() -> Result<T, StateError>,
 ) -> Result<T, Refusal> {
+    possible.map_err(|error| failed(audit, event, error))?;
     audit.write(event).map_err(Refusal::failure)?;
-    work().map_err(|error| {
-        let told = Event { event: Kind::AdminFailed, ..event.clone() }.why(&error.to_string());
-        match audit.write(&told) {
-            Ok(()) => error.into(),
-            Err(unwritten) => Refusal::failure(unwritten),
-        }
-    })
+    work().map_err(|error| failed(audit, event, error))
+}
+
+fn failed(audit: &Audit, event: &Event, error: StateError) -> Refusal {
+    let told = Event { event: Kind::AdminFailed, ..event.clone() }.why(&error.to_string());
+    match audit.write(&told) {
+        Ok(()) => error.into(),
+        Err(unwritten) => Refusal::failure(unwritten),
+    }
+}
+
+/// Whether there is such a person.
+fn known(office: &Office, handle: &Handle) -> Result<(), StateError> {
+    let person = office.state.person(handle)?;
+    person.map(|_| ()).ok_or_else(|| StateError::NoSuchPerson(handle.clone()))
+}
+
+/// Whether the key is free and the person may have it. The transaction itself
+/// checks it again.
+fn importable(office: &Office, handle: &Handle, key: &KeyHash) -> Result<(), StateError> {
+    if let Some(owner) = office.state.person_by_key(key)? {
+        return Err(StateError::KeyTaken { owner: owner.handle });
+    }
+    match office.state.person(handle)?.map(|record| record.person.standing) {
+        Some(Standing::Disabled) => Err(StateError::Disabled(handle.clone())),
+        Some(Standing::Enabled) | None => Ok(()),
+    }
 }
 
 /// The key of a certificate that would get through the door now.

@@ -57,7 +57,7 @@ impl From<StateError> for Refusal {
 impl From<PolicyError> for Refusal {
     fn from(error: PolicyError) -> Self {
         match error {
-            PolicyError::Invalid(_) | PolicyError::NoManifest(_) => Self::invalid(error),
+            PolicyError::Invalid(_) | PolicyError::Manifest(_) => Self::invalid(error),
             PolicyError::Stored(_) | PolicyError::State(_) | PolicyError::Audit(_) => Self::failure(error),
         }
     }

@@ -23,7 +23,7 @@ const DEFAULT_RESERVE: u64 = 1 << 30;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Config, Vec<Problem>> {
-    let mut checks = Checks { file, folder: file.parent().unwrap_or(Path::new(".")), problems: Vec::new() };
+    let mut checks = Checks { file, folder: parent(file), problems: Vec::new() };
     let listen = checks.listen(&written.listen);
     let tls = checks.tls(written.tls, now);
     let policy = checks.policy(written.policy);

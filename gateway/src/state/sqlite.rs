@@ -164,3 +164,237 @@ fn handle(text: &str) -> Result<Handle, StateError> {
 fn bytes<const N: usize>(blob: Vec<u8>, what: &'static str) -> Result<[u8; N], StateError> {
     blob.try_into().map_err(|_| StateError::Corrupt(what))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::factor::Seed;
+    use crate::fixture::noon;
+    use crate::names::TargetId;
+    use crate::state::{FactorPresence, PERMANENT_AFTER, Suspension};
+    use jiff::SignedDuration;
+
+    struct Desk {
+        folder: tempfile::TempDir,
+        state: SqliteState,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let state = SqliteState::open(&folder.path().join("state.db")).unwrap();
+            Self { folder, state }
+        }
+
+        /// Closes the file and opens it again, as a restart does.
+        fn restart(self) -> Self {
+            let Self { folder, state } = self;
+            drop(state);
+            let state = SqliteState::open(&folder.path().join("state.db")).unwrap();
+            Self { folder, state }
+        }
+
+        fn import(&self, handle: &str, key: u8) -> Result<Imported, StateError> {
+            let handle = Handle::parse(handle).unwrap();
+            self.state
+                .import_person(&Import { handle, key: KeyHash([key; 32]), seed: Seed::generate() }, noon())
+        }
+
+        fn id(&self, key: u8) -> PersonId {
+            self.state.person_by_key(&KeyHash([key; 32])).unwrap().unwrap().id
+        }
+    }
+
+    fn tech() -> Handle {
+        Handle::parse("tech-1@vendor-a").unwrap()
+    }
+
+    #[test]
+    fn a_key_is_mapped_once_and_for_ever() {
+        let desk = Desk::new();
+        assert_eq!(desk.import("tech-1@vendor-a", 1).unwrap(), Imported::NewPerson);
+        let taken = desk.import("tech-2@vendor-b", 1);
+        assert!(matches!(taken, Err(StateError::KeyTaken { owner }) if owner == tech()));
+        assert!(matches!(desk.import("tech-1@vendor-a", 1), Err(StateError::KeyTaken { .. })));
+        assert_eq!(desk.state.persons().unwrap().len(), 1, "a refused import leaves nobody behind");
+        assert_eq!(desk.import("tech-1@vendor-a", 2).unwrap(), Imported::KeyAdded);
+        let desk = desk.restart();
+        assert_eq!(desk.id(1), desk.id(2));
+        assert!(desk.state.person_by_key(&KeyHash([3; 32])).unwrap().is_none());
+        let record = desk.state.person(&tech()).unwrap().unwrap();
+        assert_eq!((record.keys.len(), record.factor), (2, FactorPresence::Totp));
+    }
+
+    #[test]
+    fn one_more_key_keeps_the_factor() {
+        let desk = Desk::new();
+        desk.import("tech-1@vendor-a", 1).unwrap();
+        let seed = |desk: &Desk| match desk.state.begin_attempt(desk.id(1), noon()).unwrap() {
+            Attempt::Open { seed, .. } => seed.expose().to_vec(),
+            other @ (Attempt::Locked(_) | Attempt::NoFactor) => panic!("{other:?}"),
+        };
+        let before = seed(&desk);
+        desk.import("tech-1@vendor-a", 2).unwrap();
+        assert_eq!(seed(&desk), before);
+    }
+
+    #[test]
+    fn a_disabled_person_is_known_and_gets_no_new_key() {
+        let desk = Desk::new();
+        desk.import("tech-1@vendor-a", 1).unwrap();
+        assert_eq!(desk.state.set_standing(&tech(), Standing::Disabled).unwrap(), Change::Made);
+        assert_eq!(desk.state.set_standing(&tech(), Standing::Disabled).unwrap(), Change::None);
+        let desk = desk.restart();
+        let person = desk.state.person_by_key(&KeyHash([1; 32])).unwrap().unwrap();
+        assert_eq!(person.standing, Standing::Disabled);
+        assert!(matches!(desk.import("tech-1@vendor-a", 2), Err(StateError::Disabled(_))));
+        let nobody = Handle::parse("nobody").unwrap();
+        assert!(matches!(
+            desk.state.set_standing(&nobody, Standing::Enabled),
+            Err(StateError::NoSuchPerson(_))
+        ));
+    }
+
+    #[test]
+    fn attempts_count_before_they_are_judged_and_outlive_a_restart() {
+        let mut desk = Desk::new();
+        desk.import("tech-1@vendor-a", 1).unwrap();
+        // Nobody reports a failure: beginning alone counts.
+        for expected in 1..=5 {
+            let attempt = desk.state.begin_attempt(desk.id(1), noon()).unwrap();
+            assert!(matches!(attempt, Attempt::Open { failures, .. } if failures == expected), "{attempt:?}");
+            desk = desk.restart();
+        }
+        let until = noon() + SignedDuration::from_secs(30);
+        let attempt = desk.state.begin_attempt(desk.id(1), noon()).unwrap();
+        assert!(matches!(attempt, Attempt::Locked(lock) if lock == Lock::Until(until)), "{attempt:?}");
+        assert_eq!(desk.state.unlock_person(&tech()).unwrap(), Change::Made);
+        assert_eq!(desk.state.unlock_person(&tech()).unwrap(), Change::None);
+        assert!(matches!(
+            desk.state.begin_attempt(desk.id(1), noon()).unwrap(),
+            Attempt::Open { failures: 1, .. }
+        ));
+    }
+
+    #[test]
+    fn only_a_hundred_failures_lock_for_ever() {
+        let desk = Desk::new();
+        desk.import("tech-1@vendor-a", 1).unwrap();
+        let mut now = noon();
+        let mut judged = 0;
+        loop {
+            match desk.state.begin_attempt(desk.id(1), now).unwrap() {
+                Attempt::Open { .. } => judged += 1,
+                Attempt::Locked(Lock::Until(until)) => now = until,
+                Attempt::Locked(Lock::Permanent) => break,
+                other @ (Attempt::Locked(Lock::None) | Attempt::NoFactor) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(judged, PERMANENT_AFTER);
+        desk.state.unlock_person(&tech()).unwrap();
+        assert!(matches!(desk.state.begin_attempt(desk.id(1), now).unwrap(), Attempt::Open { .. }));
+    }
+
+    #[test]
+    fn one_persons_failures_are_nobody_elses() {
+        let desk = Desk::new();
+        desk.import("tech-1@vendor-a", 1).unwrap();
+        desk.import("tech-2@vendor-b", 2).unwrap();
+        for _ in 0..10 {
+            desk.state.begin_attempt(desk.id(1), noon()).unwrap();
+        }
+        assert!(matches!(
+            desk.state.begin_attempt(desk.id(2), noon()).unwrap(),
+            Attempt::Open { failures: 1, .. }
+        ));
+    }
+
+    #[test]
+    fn sessions_that_a_crash_cut_short_are_closed_at_the_next_start() {
+        let desk = Desk::new();
+        let row = |number: u8| SessionRow {
+            id: SessionId::from_bytes([number; 16]),
+            person: tech(),
+            target: TargetId::parse("press-line/plc7").unwrap(),
+            source: [192, 0, 2, 1].into(),
+            started: noon() + SignedDuration::from_secs(number.into()),
+            policy: [7; 32],
+            recording: format!("{number}.ghr"),
+        };
+        let end = SessionEnd { ended: noon(), reason: "killed".to_owned(), operations: 12, denied: 3 };
+        desk.state.session_started(&row(1)).unwrap();
+        desk.state.session_started(&row(2)).unwrap();
+        desk.state.session_ended(row(1).id, &end).unwrap();
+        assert!(desk.state.session_started(&row(1)).is_err(), "an id is used once");
+        let desk = desk.restart();
+        assert_eq!(desk.state.close_interrupted(noon()).unwrap(), [row(2).id]);
+        assert!(desk.state.close_interrupted(noon()).unwrap().is_empty());
+        let list = desk.state.sessions(10).unwrap();
+        let reasons: Vec<_> =
+            list.iter().map(|entry| entry.end.as_ref().map(|end| end.reason.as_str())).collect();
+        assert_eq!(reasons, [Some("interrupted: the gateway stopped while it ran"), Some("killed")]);
+        let first = list.last().unwrap();
+        assert_eq!(
+            (first.row.target.as_str(), first.end.as_ref().map(|end| end.denied)),
+            ("press-line/plc7", Some(3))
+        );
+    }
+
+    #[test]
+    fn policy_and_clock_mark_outlive_a_restart() {
+        let desk = Desk::new();
+        assert_eq!((desk.state.current_policy().unwrap(), desk.state.clock_mark().unwrap()), (None, None));
+        let snapshot = |byte: u8| PolicySnapshot {
+            hash: [byte; 32],
+            bytes: vec![byte; 1000],
+            applied: noon(),
+            by: "uid 0".to_owned(),
+        };
+        desk.state.apply_policy(&snapshot(1)).unwrap();
+        desk.state.apply_policy(&snapshot(2)).unwrap();
+        let suspension = Some(Suspension { since: noon(), step_seconds: -600 });
+        let mark = ClockMark { highest: noon(), suspension };
+        desk.state.store_clock_mark(&mark).unwrap();
+        let desk = desk.restart();
+        assert_eq!(desk.state.current_policy().unwrap(), Some(snapshot(2)));
+        assert_eq!(desk.state.clock_mark().unwrap(), Some(mark));
+    }
+
+    #[test]
+    fn the_file_holds_seeds_so_only_its_owner_may_read_it() {
+        let desk = Desk::new();
+        let path = desk.folder.path().join("state.db");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        desk.import("tech-1@vendor-a", 1).unwrap();
+        assert_eq!(mode(&desk.folder.path().join("state.db-wal")), 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = SqliteState::open(&path).unwrap_err().to_string();
+        assert!(refused.contains("others may read it (mode 644)"), "{refused}");
+    }
+
+    #[test]
+    fn a_commit_is_durable() {
+        let desk = Desk::new();
+        let connection = desk.state.connection.lock().unwrap();
+        let setting = |name: &str| -> String {
+            connection
+                .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0))
+                .map(|value| format!("{value:?}"))
+                .unwrap()
+        };
+        assert_eq!(setting("journal_mode"), "Text(\"wal\")");
+        assert_eq!(setting("synchronous"), "Integer(2)");
+        assert_eq!(setting("foreign_keys"), "Integer(1)");
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        std::fs::write(&path, "not a database, whatever it is called, and long enough to be looked at")
+            .unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(SqliteState::open(&path).is_err());
+    }
+}

@@ -125,8 +125,8 @@ impl Reloader {
     /// The alarm that is due for the CRL's end, each at most once: days left,
     /// at most 30, 14 and 3, and 0 or less when it has lapsed.
     pub fn crl_alarm(&self) -> Option<i64> {
-        let lapses = self.current.borrow().material.crl_lapses;
-        let due = alarm_due(lapses, self.clock.wall())?;
+        let current = self.current();
+        let due = alarm_due(current.material.crl_made, current.material.crl_lapses, self.clock.wall())?;
         let mut seen = lock(&self.seen);
         if seen.crl_alarm.is_some_and(|told| told <= due) {
             return None;
@@ -167,15 +167,107 @@ impl Seen {
     }
 }
 
-fn alarm_due(lapses: Timestamp, now: Timestamp) -> Option<i64> {
+/// A list made for a month raises no alarm on its first day: only thresholds
+/// within the second half of its time count.
+fn alarm_due(made: Timestamp, lapses: Timestamp, now: Timestamp) -> Option<i64> {
     let left = lapses.duration_since(now);
     if left <= SignedDuration::ZERO {
         return Some(0);
     }
-    ALARM_DAYS.into_iter().rev().find(|days| left <= SignedDuration::from_hours(days.saturating_mul(24)))
+    let half = lapses.duration_since(made) / 2;
+    let days = |days: i64| SignedDuration::from_hours(days.saturating_mul(24));
+    ALARM_DAYS.into_iter().rev().find(|threshold| left <= days(*threshold) && days(*threshold) <= half)
 }
 
 /// A poisoned lock here guards what was seen last: whole at any moment.
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Plant, Purpose, noon};
+    use rustls::pki_types::pem::PemObject;
+
+    fn reloader(plant: &Plant) -> Reloader {
+        let config = plant.config().unwrap();
+        Reloader::open(config.tls, config.limits.windows(), plant.clock.clone()).unwrap()
+    }
+
+    fn client(plant: &Plant, serial: u64) -> Vec<CertificateDer<'static>> {
+        vec![
+            CertificateDer::from_pem_slice(plant.issue(serial, Purpose::Client, 30).certificate.as_bytes())
+                .unwrap(),
+        ]
+    }
+
+    #[test]
+    fn a_new_list_is_taken_at_the_next_look() {
+        let plant = Plant::new();
+        let reloader = reloader(&plant);
+        let person = client(&plant, 10);
+        let heard = reloader.subscribe();
+        assert_eq!((reloader.look(), reloader.verify(&person)), (Look::Same, Ok(())));
+        plant.write_crl(&[10], noon(), 60);
+        assert_eq!((reloader.look(), reloader.verify(&person)), (Look::Reloaded, Err(Unfit::Revoked)));
+        assert_eq!((reloader.look(), reloader.current().generation), (Look::Same, 2));
+        assert!(heard.has_changed().unwrap());
+    }
+
+    #[test]
+    fn broken_files_change_nothing_and_are_told_once() {
+        let plant = Plant::new();
+        let reloader = reloader(&plant);
+        let person = client(&plant, 10);
+        plant.write("crl.pem", "not a list");
+        assert_eq!(reloader.look(), Look::Same, "it may be half written");
+        let Look::Refused(problems) = reloader.look() else { panic!("not told") };
+        assert!(problems.iter().any(|problem| problem.key.as_deref() == Some("[tls] crl")), "{problems:?}");
+        assert_eq!((reloader.look(), reloader.verify(&person)), (Look::Same, Ok(())));
+        std::fs::remove_file(plant.path("crl.pem")).unwrap();
+        assert_eq!(reloader.look(), Look::Same);
+        assert!(matches!(reloader.look(), Look::Refused(_)));
+        plant.write_crl(&[10], noon(), 60);
+        assert_eq!((reloader.look(), reloader.verify(&person)), (Look::Reloaded, Err(Unfit::Revoked)));
+    }
+
+    #[test]
+    fn an_older_list_can_not_bring_a_revoked_certificate_back() {
+        let plant = Plant::new();
+        plant.write_crl(&[10], noon(), 60);
+        let reloader = reloader(&plant);
+        plant.write_crl(&[], noon() - SignedDuration::from_hours(1), 60);
+        assert_eq!(reloader.look(), Look::Same);
+        let Look::Refused(problems) = reloader.look() else { panic!("not told") };
+        assert!(problems.iter().any(|problem| problem.reason.contains("is older")), "{problems:?}");
+        assert_eq!(reloader.verify(&client(&plant, 10)), Err(Unfit::Revoked));
+    }
+
+    #[test]
+    fn certificate_and_key_are_swapped_together_or_not_at_all() {
+        let plant = Plant::new();
+        let reloader = reloader(&plant);
+        let renewed = plant.issue(77, Purpose::Server, 90);
+        plant.write("gateway.pem", &renewed.certificate);
+        assert_eq!((reloader.look(), reloader.current().generation), (Look::Same, 1));
+        plant.write_secret("gateway.key", &renewed.key);
+        assert_eq!((reloader.look(), reloader.current().generation), (Look::Reloaded, 2));
+    }
+
+    #[test]
+    fn the_end_of_a_list_is_told_at_30_14_and_3_days_and_when_it_has_come() {
+        let plant = Plant::new();
+        let reloader = reloader(&plant);
+        let mut told = Vec::new();
+        for _ in 0..62 {
+            told.extend(reloader.crl_alarm());
+            plant.advance_days(1);
+        }
+        assert_eq!(told, [30, 14, 3, 0]);
+        // One that was made for a week only.
+        let week = noon() + SignedDuration::from_hours(24 * 7);
+        assert_eq!(alarm_due(noon(), week, noon()), None);
+        assert_eq!(alarm_due(noon(), week, week - SignedDuration::from_hours(70)), Some(3));
+    }
 }

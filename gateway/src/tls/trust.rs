@@ -92,3 +92,51 @@ fn unfit(error: &Error) -> Unfit {
         Unfit::Foreign(reason.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Plant, Purpose, authority, issue, noon};
+    use crate::tls::{Files, Material};
+    use jiff::SignedDuration;
+    use rustls::pki_types::pem::PemObject;
+
+    fn trust(plant: &Plant) -> Trust {
+        let [ca, crl, cert, key] =
+            ["ca.pem", "crl.pem", "gateway.pem", "gateway.key"].map(|name| plant.path(name));
+        Material::read(&Files { ca, crl, cert, key }, noon()).unwrap().trust().clone()
+    }
+
+    fn chain(pem: &str) -> Vec<CertificateDer<'static>> {
+        vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()]
+    }
+
+    #[test]
+    fn each_kind_of_unfit_certificate_is_told_apart() {
+        let plant = Plant::new();
+        plant.write_crl(&[11], noon(), 60);
+        let trust = trust(&plant);
+        let client = |serial| chain(&plant.issue(serial, Purpose::Client, 30).certificate);
+        let later = |days: i64| noon() + SignedDuration::from_hours(24 * days);
+        assert_eq!(trust.verify(&client(10), noon()), Ok(()));
+        assert_eq!(trust.verify(&client(11), noon()), Err(Unfit::Revoked));
+        assert_eq!(trust.verify(&client(10), later(31)), Err(Unfit::Expired));
+        assert_eq!(trust.verify(&client(10), later(-2)), Err(Unfit::NotYetValid));
+        assert_eq!(trust.verify(&[], noon()), Err(Unfit::Missing));
+        let server = chain(&plant.issue(12, Purpose::Server, 30).certificate);
+        assert!(matches!(trust.verify(&server, noon()), Err(Unfit::Foreign(_))));
+        let stranger = chain(&issue(&authority(), 10, Purpose::Client, noon(), 30).certificate);
+        assert!(matches!(trust.verify(&stranger, noon()), Err(Unfit::Foreign(_))));
+    }
+
+    #[test]
+    fn a_lapsed_list_closes_the_door_and_ends_nobody() {
+        let plant = Plant::new();
+        let trust = trust(&plant);
+        let good = chain(&plant.issue(10, Purpose::Client, 300).certificate);
+        let lapsed = noon() + SignedDuration::from_hours(24 * 61);
+        assert_eq!(trust.verify(&good, lapsed), Err(Unfit::CrlLapsed));
+        assert!(!Unfit::CrlLapsed.ends_live() && !Unfit::Expired.ends_live());
+        assert!(Unfit::Revoked.ends_live());
+    }
+}
