@@ -27,22 +27,13 @@ pub struct Binaries {
     pub certs_dev: PathBuf,
 }
 
-/// Which of cargo's profiles to build with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// What `cargo test` and `cargo demo` use.
-    Dev,
-    /// What `cargo bench` uses.
-    Bench,
-}
-
-/// The binaries of the dev profile, built at the first call.
+/// The binaries in this process' own kind of profile, built at the first call.
 ///
 /// # Panics
 /// If they can't be built: no test can run then.
 pub fn binaries() -> &'static Binaries {
     static BUILT: OnceLock<Binaries> = OnceLock::new();
-    BUILT.get_or_init(|| match build(Profile::Dev) {
+    BUILT.get_or_init(|| match build() {
         Ok(binaries) => binaries,
         Err(error) => panic!("the binaries can't be built: {error:#}"),
     })
@@ -74,17 +65,11 @@ pub fn lock(name: &str) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// Builds the binaries with `profile`.
-///
-/// # Errors
-/// If cargo can't be run, fails, or does not name a binary.
-pub fn build(profile: Profile) -> anyhow::Result<Binaries> {
+fn build() -> anyhow::Result<Binaries> {
     let _lock = lock("binaries")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let profile = match profile {
-        Profile::Dev => "dev",
-        Profile::Bench => "bench",
-    };
+    // The bench measures what is shipped, tests and demo what is quick to build.
+    let profile = if cfg!(debug_assertions) { "dev" } else { "bench" };
     // With this crate among the packages, the libraries are built with the
     // features that this very process was built with, and not once more.
     let output = Command::new(cargo)

@@ -81,8 +81,9 @@ fn provide() -> anyhow::Result<(Tools, String)> {
     step("pip install", pip.arg(script("requirements.txt")))?;
     let mut python = Command::new(&tools.python);
     let mut freeze = Command::new(&tools.python);
-    let versions = step("python --version", python.arg("--version"))?.out
-        + &step("pip freeze", freeze.args(["-m", "pip", "freeze", "--disable-pip-version-check"]))?.out;
+    let python = step("python --version", python.arg("--version"))?;
+    let packages = step("pip freeze", freeze.args(["-m", "pip", "freeze", "--disable-pip-version-check"]))?;
+    let versions = format!("{}{}", python.out, packages.out);
     std::fs::write(&marker, format!("{wanted}{versions}"))?;
     Ok((tools, versions))
 }

@@ -5,8 +5,13 @@
 //! - [`modbus`]: the technician's tool.
 
 pub mod binaries;
+pub mod demo;
+pub mod evidence;
 pub mod interop;
 pub mod modbus;
+pub mod pki;
+pub mod plant;
 pub mod plc;
 pub mod press_line;
 pub mod process;
+pub mod workshop;
