@@ -18,7 +18,7 @@ use crate::rounds;
 use crate::shutdown::{self, Drained, Stop};
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use std::future::Future;
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,8 +80,17 @@ where
 {
     let running = Running::start(config, Arc::new(SystemClock::new()), serve)?;
     let signals = runtime(1)?;
+    announce(running.address());
     signals.block_on(shutdown::on_signals(running.stop.clone(), running.over.clone()))?;
     running.join()
+}
+
+/// Tells whoever started the program, on one line of standard output, that it
+/// is ready and where: with port 0 in `listen` nobody else knows.
+fn announce(address: SocketAddr) {
+    let mut out = io::stdout();
+    // Somebody who closed the output does not want to know.
+    let _written = writeln!(out, "listening {address}").and_then(|()| out.flush());
 }
 
 impl Running {

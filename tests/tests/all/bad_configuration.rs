@@ -7,7 +7,7 @@ use tests::{
     plant::{Gateway, gateway_command},
     plc::{Manners, Plc},
     process::run,
-    workshop::Workshop,
+    workshop::{RULES, Workshop},
 };
 
 /// What a bad input must lead to, in both commands.
@@ -86,7 +86,7 @@ fn a_policy_that_can_not_be_meant_is_refused_with_file_line_and_reason() {
         ("p, role:press-service, zone:prss, modbus:read, , allow\n", ["policy.csv:1", "prss"]),
     ] {
         let (_plc, workshop) = workshop();
-        workshop.write("policies/policy.csv", rule).unwrap();
+        workshop.write("policies/policy.csv", &format!("{rule}{RULES}")).unwrap();
         let mut command = Command::new(&binaries().gateway);
         command.arg("check").arg("--config").arg(workshop.path("gateway.toml"));
         let finished = run("check", &mut command).unwrap();

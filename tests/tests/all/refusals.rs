@@ -60,16 +60,6 @@ fn an_unknown_service_is_named() {
 }
 
 #[test]
-fn before_a_policy_is_applied_nobody_gets_through() {
-    let (plc, workshop) = workshop();
-    let gateway = Gateway::start(&workshop).unwrap();
-    let technician = gateway.import(TECHNICIAN).unwrap();
-    let finished = connect(&technician, PRESS_LINE);
-    assert_eq!(finished.code, Some(6), "{finished}");
-    assert!(plc.log().connections.is_empty());
-}
-
-#[test]
 fn a_certificate_without_a_person_and_a_wrong_code_look_alike() {
     let (_plc, workshop) = workshop();
     let gateway = Gateway::ready(&workshop).unwrap();
