@@ -189,9 +189,11 @@ impl Technician {
         let mut listeners = Vec::new();
         for target in targets {
             listeners.push(process.wait_for(PATIENCE, |line| {
-                let (_, rest) =
-                    line.split_once("listens on ").filter(|(before, _)| before.contains(target))?;
-                rest.split_whitespace().next()?.parse().ok()
+                let (service, address) = line.strip_prefix("listening ")?.split_once(' ')?;
+                if !service.starts_with(target) {
+                    return None;
+                }
+                address.trim().parse().ok()
             })?);
         }
         Ok(Connection { process, listeners })
