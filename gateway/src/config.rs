@@ -1,6 +1,6 @@
 //! The gateway's configuration: what the file says, and what is true.
 //!
-//! [`config::written`](self) mirrors `gateway.toml` key by key and refuses
+//! `Written` (private) mirrors `gateway.toml` key by key and refuses
 //! unknown ones. [`Config`] is what comes of it: paths resolved against the
 //! file's own folder, certificates and CRL parsed and in time, keys read and
 //! readable by nobody else, recipients parsed, durations within bounds. All

@@ -264,8 +264,21 @@ mod tests {
         }
         let plant = Plant::new();
         let running = start(&plant, broken);
+        // Whoever waits for signals hears of it too.
+        let heard = async { tokio::time::timeout(Duration::from_secs(20), running.over.cancelled()).await };
+        assert!(runtime(1).unwrap().block_on(heard).is_ok());
         assert!(matches!(running.join(), Err(RunError::Thread("data"))));
         assert!(!plant.path("state/admin.sock").exists());
+    }
+
+    #[test]
+    fn a_supervisor_that_ends_unasked_drains_the_gateway() {
+        for failing in [true, false] {
+            let token = CancellationToken::new();
+            let ended = thread("rounds", token.clone(), move || assert!(!failing, "on purpose")).unwrap();
+            assert_eq!(ended.join().is_err(), failing);
+            assert!(token.is_cancelled());
+        }
     }
 
     #[test]
