@@ -72,7 +72,8 @@ pub(crate) fn started() -> Timestamp {
 /// The terms of a grant under one of the policies.
 pub(crate) fn terms(rights: Rights) -> Arc<Terms> {
     static TERMS: OnceLock<[Arc<Terms>; 3]> = OnceLock::new();
-    let [wide, narrow, evening] = TERMS.get_or_init(|| [WIDE, NARROW, EVENING].map(compile));
+    let [wide, narrow, evening] =
+        TERMS.get_or_init(|| [WIDE, NARROW, EVENING].map(|rules| compile(rules, "tech-1@vendor-a")));
     Arc::clone(match rights {
         Rights::Wide => wide,
         Rights::Narrow => narrow,
@@ -80,7 +81,12 @@ pub(crate) fn terms(rights: Rights) -> Arc<Terms> {
     })
 }
 
-fn compile(rules: &str) -> Arc<Terms> {
+/// Somebody else's terms on the same target.
+pub(crate) fn terms_of_another() -> Arc<Terms> {
+    compile(&NARROW.replace("tech-1@vendor-a", "tech-2@vendor-b"), "tech-2@vendor-b")
+}
+
+fn compile(rules: &str, person: &str) -> Arc<Terms> {
     let files = [
         ("policy.csv", rules),
         ("targets.toml", TARGETS),
@@ -90,7 +96,7 @@ fn compile(rules: &str) -> Arc<Terms> {
     let files = Files::from_contents(files.map(|(name, text)| (name, text.as_bytes()))).unwrap();
     let policy = Policy::from_files(&files).unwrap();
     let ask = Ask {
-        person: &Handle::parse("tech-1@vendor-a").unwrap(),
+        person: &Handle::parse(person).unwrap(),
         target: &TargetId::parse("press-line/plc7").unwrap(),
         at: started(),
         source: address(),
