@@ -174,6 +174,8 @@ mod tests {
         let mut body = vec![0x03, 0x01, 0x81, 0x01];
         body.extend_from_slice(&[b't'; LONGEST_TARGET + 1]);
         body.extend_from_slice(&[0x00, 0x00]);
+        // Refused while it is read, not only when it is compared with our own spelling.
+        assert!(postcard::from_bytes::<ToGateway>(&body).is_err());
         assert_eq!(decode::<ToGateway>(&mut framed(&body), BEFORE_SIGN_IN), Err(WireError::Malformed));
     }
 
@@ -205,6 +207,7 @@ mod tests {
         // Welcome with an announced list of 1025 factors (0x81 0x08).
         let mut body = vec![0x00, 0x01, 0x00, 0x00, 0x81, 0x08];
         body.extend_from_slice(&[0; MOST_ITEMS + 2]);
+        assert!(postcard::from_bytes::<ToClient>(&body).is_err());
         assert_eq!(decode::<ToClient>(&mut framed(&body), BEFORE_SIGN_IN), Err(WireError::Malformed));
     }
 

@@ -164,7 +164,6 @@ pub(crate) mod list {
         serializer.collect_seq(list)
     }
 
-    /// A larger announced count allocates nothing.
     pub(crate) fn deserialize<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
     where
         D: Deserializer<'de>,
@@ -184,9 +183,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for BoundedList<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
-        if let Some(announced) = elements.size_hint().filter(|&announced| announced > MOST_ITEMS) {
-            return Err(A::Error::custom(format_args!("a list of {announced} elements")));
-        }
+        // Nothing is reserved by the announced count: memory follows what has really come.
         let mut list = Vec::new();
         while let Some(element) = elements.next_element()? {
             if list.len() >= MOST_ITEMS {
