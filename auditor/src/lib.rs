@@ -1,1 +1,31 @@
-//! auditor
+//! The auditor's side: identities, listing, verification, replay.
+//!
+//! Order of events: arguments are parsed ([`Arguments`]), one command runs
+//! ([`run`]) and ends in an [`Exit`]. Checking needs the gateway's public key,
+//! reading an age identity; no command needs both.
+//!
+//! Everything that a recording, a key or a file name says may be hostile: it
+//! is bounded by the reader of the `recording` crate and shown through
+//! `escape` alone. Nothing here talks to a network, writes a recording or
+//! decides anything.
+
+#![warn(missing_docs)]
+
+mod arguments;
+mod escape;
+mod exit;
+mod listing;
+mod pace;
+mod replay;
+mod run;
+mod showing;
+mod story;
+mod time;
+mod trouble;
+mod verification;
+
+pub use arguments::{Arguments, Command, Keygen, List, Replay, Show, Verify};
+pub use escape::{Safe, is_harmless, safe, safe_json};
+pub use exit::Exit;
+pub use pace::{NoSpeed, Speed};
+pub use run::{Output, run};

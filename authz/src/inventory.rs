@@ -11,6 +11,7 @@ use crate::tag::Tag;
 use dissect::Protocol;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 use toml::Spanned;
@@ -88,8 +89,18 @@ pub enum Mode {
     Default,
     /// Every operation is on stable storage before it is sent.
     Durable,
-    /// Every byte of either direction is, in order.
+    /// Nothing waits for stable storage; all of it gets there soon after.
     Ordered,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Default => "default",
+            Self::Durable => "durable",
+            Self::Ordered => "ordered",
+        })
+    }
 }
 
 /// What the sessions of a target may cost it.
@@ -274,7 +285,7 @@ impl Reader<'_> {
         }
     }
 
-    fn bounded<T: Copy + PartialOrd + std::fmt::Display>(
+    fn bounded<T: Copy + PartialOrd + fmt::Display>(
         &self,
         entry: Option<&Spanned<T>>,
         usual: T,
@@ -309,7 +320,7 @@ impl Reader<'_> {
         }
     }
 
-    fn parse<T, E: std::fmt::Display>(
+    fn parse<T, E: fmt::Display>(
         &self,
         text: &Spanned<String>,
         parse: fn(&str) -> Result<T, E>,

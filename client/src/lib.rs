@@ -1,1 +1,33 @@
-//! client
+//! The technician's side of Gatehouse.
+//!
+//! What it is for: it signs in once with certificate and second factor, asks the gateway for sessions with targets,
+//! and gives the technician's own tools a local address for each service. What it never does: it decides nothing
+//! about permissions, never names a device's address, and shows nothing that came from outside without making it
+//! harmless first.
+//!
+//! In the order of events: [`arguments`] (what was typed), [`profile`] (where the gateway is and who we are),
+//! [`link`] (the line to it), [`sign_in`], then [`targets`], or [`connect`] with [`opening`], [`intake`], [`pump`],
+//! [`sessions`] and the [`status`] line on the [`screen`]; [`running`] lets another process ask what runs.
+
+pub mod arguments;
+pub mod asked;
+pub mod connect;
+pub mod escape;
+pub mod intake;
+pub mod link;
+pub mod listen;
+pub mod opening;
+pub mod platform;
+pub mod problem;
+pub mod profile;
+pub mod pump;
+pub mod running;
+pub mod screen;
+pub mod seed;
+pub mod sessions;
+pub mod sign_in;
+pub mod status;
+pub mod targets;
+
+pub use arguments::run;
+pub use problem::Problem;

@@ -1,1 +1,48 @@
-//! gateway
+//! The plant's side of Gatehouse: accepts technicians, proves who they are,
+//! asks the policy, records, and only then forwards.
+//!
+//! The way of a byte, in the order of the rooms:
+//!
+//! | room | makes | from |
+//! |---|---|---|
+//! | [`accept`] | `Accepted`: a verified certificate, nothing more | a stranger's packets |
+//! | [`authenticate`] | `Authenticated`: a person, by second factor | `Accepted` |
+//! | [`hall`] | the talk of one signed-in connection | `Authenticated` |
+//! | [`authorize`] | `Grant`: what this person may do on this target | `Authenticated` and a wish |
+//! | [`record`] | `OpenRecording`: the tape that runs | `Grant` |
+//! | [`proxy`] | a device's socket, and everything that passes | `Grant` and `OpenRecording` |
+//! | [`audit`] | events of all that happened | every room |
+//!
+//! [`session`] is the page on which these stand in one sequence. Beside the
+//! way: [`config`], [`tls`] and [`policy`] hold what is true now, [`state`] what
+//! outlives a restart, [`sessions`] who is in the house, [`clock`] the time,
+//! [`admin`] and [`cli`] the administrator's side, [`rounds`] what is looked
+//! at again and again, [`run`] and [`shutdown`] how all of it begins and ends.
+//! [`office`] is what they share.
+
+pub mod accept;
+pub mod admin;
+pub mod audit;
+pub mod authenticate;
+pub mod authorize;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod desk;
+pub mod factor;
+#[cfg(test)]
+mod fixture;
+pub mod hall;
+pub mod names;
+pub mod office;
+pub mod policy;
+pub mod problem;
+pub mod proxy;
+pub mod record;
+pub mod rounds;
+pub mod run;
+pub mod session;
+pub mod sessions;
+pub mod shutdown;
+pub mod state;
+pub mod tls;

@@ -20,6 +20,10 @@ use std::time::Duration;
 mod closing;
 mod opening;
 
+/// How often the use of opaque channels is judged while they are open: their
+/// windows may close although neither side sends anything.
+const RECHECK: Duration = Duration::from_secs(1);
+
 /// The pure core of one session.
 #[derive(Debug)]
 pub struct Core {
@@ -33,16 +37,18 @@ pub struct Core {
     /// The channel whose request was dealt with last, for fair turns.
     last_turn: u32,
     schedule: Schedule,
+    /// When the opaque channels were last judged.
+    rechecked: Duration,
     life: Life,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Running,
-    /// No more requests; answers that are due may still come until then.
+    /// No more requests; answers that are due may still come, each within
+    /// its own time.
     Closing {
         cause: EndCause,
-        until: Duration,
     },
     Ended,
 }
@@ -63,6 +69,7 @@ impl Core {
             used: BTreeSet::new(),
             last_turn: 0,
             schedule: Schedule::new(Duration::ZERO, end, EndCause::GrantExpired),
+            rechecked: Duration::ZERO,
             life: Life::Running,
         }
     }
@@ -94,12 +101,14 @@ impl Core {
     /// start; `None` after the end.
     pub fn next_timer(&self) -> Option<Duration> {
         let answers = self.channels.values().filter_map(Channel::deadline).min();
-        let own = match self.life {
-            Life::Running => self.schedule.next().min(self.next_pace()),
-            Life::Closing { until, .. } => until,
-            Life::Ended => return None,
-        };
-        Some(answers.map_or(own, |answers| answers.min(own)))
+        match self.life {
+            Life::Running => {
+                let own = self.schedule.next().min(self.next_pace()).min(self.next_recheck());
+                Some(answers.map_or(own, |answers| answers.min(own)))
+            }
+            Life::Closing { .. } => answers,
+            Life::Ended => None,
+        }
     }
 
     /// Whether bytes of that direction should be read now. As long as not,
@@ -278,8 +287,19 @@ impl Core {
         }
     }
 
+    /// When the opaque channels are to be judged again.
+    fn next_recheck(&self) -> Duration {
+        let opaque = |channel: &Channel| channel.protocol().carriage() == Carriage::Opaque;
+        if self.channels.values().any(opaque) {
+            self.rechecked.saturating_add(RECHECK)
+        } else {
+            Duration::MAX
+        }
+    }
+
     /// Closes the opaque channels whose use is permitted no longer.
     fn close_unpermitted(&mut self, actions: &mut Vec<Action>) {
+        self.rechecked = self.desk.now;
         self.each(actions, |channel, desk, _| match channel.protocol().carriage() {
             Carriage::Decoded => Ok(()),
             Carriage::Opaque => match Dissector::new(channel.protocol()).decode(Bytes::new()).content {

@@ -34,6 +34,9 @@ impl Core {
             }
         }
         let now = self.desk.now;
+        if self.life == Life::Running && self.next_recheck() <= now {
+            self.close_unpermitted(actions);
+        }
         if !self.channels.values().any(|channel| channel.deadline().is_some_and(|deadline| deadline <= now)) {
             return Time::Passed;
         }
@@ -63,21 +66,20 @@ impl Core {
 
     /// The soft end: from here on nothing goes to a device.
     pub(super) fn begin_closing(&mut self, cause: EndCause, actions: &mut Vec<Action>) {
-        let until = self.desk.now.saturating_add(self.desk.answer_timeout);
-        self.life = Life::Closing { cause, until };
+        self.life = Life::Closing { cause };
         self.warn(cause, Duration::ZERO, actions);
         for channel in self.channels.values_mut() {
             channel.stop_requests();
         }
     }
 
-    /// Closes the channels that are owed nothing more, or all when the time
-    /// for that is over, and ends the session after the last.
+    /// Closes the channels whose clients are owed nothing more, which is at
+    /// the latest when the last answer is overdue, and ends the session after
+    /// the last of them.
     pub(super) fn finish_closing(&mut self, actions: &mut Vec<Action>) {
-        let Life::Closing { cause, until } = self.life else { return };
-        let over = self.desk.now >= until;
+        let Life::Closing { cause } = self.life else { return };
         self.each(actions, |channel, _, _| {
-            if over || channel.owes_nothing() {
+            if channel.owes_nothing() {
                 return Err(Close::soft(By::Gateway, cause.to_string()));
             }
             Ok(())

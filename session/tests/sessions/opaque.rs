@@ -1,6 +1,6 @@
 //! Services that are carried without being understood.
 
-use crate::sim::{Options, Rights, Sim, terms};
+use crate::sim::{Options, Rights, SECOND, Sim, terms};
 use authz::Mode;
 use dissect::Protocol;
 use session::{Decision, Event, How, Input, Refusal, Tap};
@@ -96,4 +96,29 @@ fn a_client_is_held_back_while_much_waits_for_storage() {
     sim.durable();
     assert!(sim.wants(1));
     assert_eq!(sim.sent_to_device(1).len(), given);
+}
+
+#[test]
+fn a_window_that_closes_ends_the_channel_although_only_the_device_sends() {
+    let mut sim = vnc(Options::default());
+    sim.give(Input::NewTerms(terms(Rights::Evening)));
+    sim.wait(3599 * SECOND);
+    sim.device_says(1, b"screen");
+    assert_eq!(sim.sent_to_client(1), b"screen");
+    sim.wait(2 * SECOND);
+    assert!(sim.why_closed(1).starts_with("the service is no longer permitted"), "{}", sim.why_closed(1));
+}
+
+#[test]
+fn each_piece_is_judged_when_it_comes() {
+    let mut sim = vnc(Options { mode: Mode::Ordered, ..Options::default() });
+    // From here on the channel is judged a half second off the full ones.
+    sim.wait(SECOND / 2);
+    sim.give(Input::NewTerms(terms(Rights::Evening)));
+    sim.wait(3599 * SECOND);
+    sim.client_says(1, b"before");
+    sim.wait(3 * SECOND / 4);
+    assert!(sim.closed.is_empty());
+    sim.client_says(1, b"after");
+    assert_eq!(sim.sent_to_device(1), b"before");
 }

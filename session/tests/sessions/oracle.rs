@@ -149,8 +149,9 @@ enum Chaos {
 }
 
 fn chaos() -> impl Strategy<Value = Chaos> {
-    let bytes =
-        || proptest::collection::vec(prop_oneof![3 => Just(0_u8), 2 => 1..7_u8, 1 => any::<u8>()], 1..20);
+    // Without the codes of functions that the reference does not know.
+    let byte = || prop_oneof![3 => Just(0_u8), 2 => 1..7_u8, 1 => 25..=255_u8];
+    let bytes = move || proptest::collection::vec(byte(), 1..20);
     let channel = || 1..5_u32;
     prop_oneof![
         12 => (channel(), ask(), 0..6_u16).prop_map(|(channel, ask, id)| Chaos::Client(channel, ask, id)),
@@ -207,8 +208,6 @@ fn sent(sim: &Sim) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn every_request_has_its_due_in_order(
         asks in proptest::collection::vec(ask(), 1..40),

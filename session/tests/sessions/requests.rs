@@ -1,8 +1,10 @@
 //! What becomes of requests and answers on a decoded channel.
 
-use crate::sim::{Options, Rights, SECOND, Sim, adu, answer, exception, read, terms, write};
+use crate::sim::{
+    Options, Rights, SECOND, Sim, adu, answer, exception, read, terms, terms_of_another, write,
+};
 use dissect::Protocol;
-use session::{By, Decision, Event, How, Input, Notice, Tap};
+use session::{Action, By, Decision, EndCause, Event, How, Input, Notice, Tap};
 
 #[test]
 fn an_allowed_request_is_recorded_and_reaches_the_device_as_it_came() {
@@ -252,4 +254,37 @@ fn a_change_of_address_is_recorded() {
     let source = std::net::IpAddr::from([198, 51, 100, 4]);
     sim.give(Input::PathChanged(source));
     assert_eq!(sim.events.last().map(|(_, event)| event), Some(&Event::PathChanged { source }));
+}
+
+#[test]
+fn a_window_is_judged_at_the_time_of_the_request() {
+    let mut sim = Sim::plc(Options::default());
+    sim.give(Input::NewTerms(terms(Rights::Evening)));
+    sim.wait(3599 * SECOND);
+    sim.client_says(1, &read(1, 0, 1));
+    sim.wait(SECOND);
+    sim.client_says(1, &read(2, 0, 1));
+    assert_eq!(sim.sent_to_device(1), read(1, 0, 1));
+    assert_eq!(
+        sim.operations(),
+        ["read holding[0]: allow", "read holding[0]: Deny window evening is not open"]
+    );
+}
+
+#[test]
+fn terms_of_another_person_end_the_session() {
+    let mut sim = Sim::plc(Options::default());
+    let mut actions = Vec::new();
+    sim.core.handle(SECOND, Input::NewTerms(terms_of_another()), &mut actions);
+    let end = Action::End { how: How::Hard, cause: EndCause::Internal };
+    assert_eq!(actions.last(), Some(&end));
+}
+
+#[test]
+fn answers_belong_to_their_requests_in_whatever_order_they_come() {
+    let mut sim = Sim::plc(Options::default());
+    sim.client_says(1, &[read(1, 0, 1), read(2, 0, 2)].concat());
+    sim.device_says(1, &answer(&read(2, 0, 2)));
+    sim.device_says(1, &answer(&read(1, 0, 1)));
+    assert_eq!(sim.answers(), ["2: = 0 1", "1: = 0"]);
 }

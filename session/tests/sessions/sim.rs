@@ -32,6 +32,10 @@ vnc = "5900/tcp"
 "#;
 
 const CONDITIONS: &str = r#"
+[windows.evening]
+time_zone = "Europe/Berlin"
+weekly = ["tue 20:00 - tue 22:00"]
+
 [groups.shift-lead]
 members = ["operator-1"]
 "#;
@@ -47,11 +51,18 @@ p, person:tech-1@vendor-a, press-line/plc7, tcp:use, opaque-accepted, allow
 /// Only a few registers to read.
 const NARROW: &str = "p, person:tech-1@vendor-a, press-line/plc7, modbus:read:holding[0-9], , allow\n";
 
-/// Which of the two policies holds.
+/// The same until 22:00, an hour after the session's start, and the screen.
+const EVENING: &str = "\
+p, person:tech-1@vendor-a, press-line/plc7, modbus:read:holding[0-9], window:evening, allow
+p, person:tech-1@vendor-a, press-line/plc7, tcp:use, window:evening & opaque-accepted, allow
+";
+
+/// Which of the policies holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rights {
     Wide,
     Narrow,
+    Evening,
 }
 
 pub(crate) fn started() -> Timestamp {
@@ -60,22 +71,32 @@ pub(crate) fn started() -> Timestamp {
 
 /// The terms of a grant under one of the policies.
 pub(crate) fn terms(rights: Rights) -> Arc<Terms> {
-    static TERMS: OnceLock<[Arc<Terms>; 2]> = OnceLock::new();
-    let [wide, narrow] = TERMS.get_or_init(|| [compile(WIDE), compile(NARROW)]);
+    static TERMS: OnceLock<[Arc<Terms>; 3]> = OnceLock::new();
+    let [wide, narrow, evening] =
+        TERMS.get_or_init(|| [WIDE, NARROW, EVENING].map(|rules| compile(rules, "tech-1@vendor-a")));
     Arc::clone(match rights {
         Rights::Wide => wide,
         Rights::Narrow => narrow,
+        Rights::Evening => evening,
     })
 }
 
-fn compile(rules: &str) -> Arc<Terms> {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [("policy.csv", rules), ("targets.toml", TARGETS), ("conditions.toml", CONDITIONS)] {
-        std::fs::write(folder.path().join(name), text).unwrap();
-    }
-    let policy = Policy::from_files(&Files::read(folder.path()).unwrap()).unwrap();
+/// Somebody else's terms on the same target.
+pub(crate) fn terms_of_another() -> Arc<Terms> {
+    compile(&NARROW.replace("tech-1@vendor-a", "tech-2@vendor-b"), "tech-2@vendor-b")
+}
+
+fn compile(rules: &str, person: &str) -> Arc<Terms> {
+    let files = [
+        ("policy.csv", rules),
+        ("targets.toml", TARGETS),
+        ("conditions.toml", CONDITIONS),
+        ("model.conf", include_str!("../../../policies/model.conf")),
+    ];
+    let files = Files::from_contents(files.map(|(name, text)| (name, text.as_bytes()))).unwrap();
+    let policy = Policy::from_files(&files).unwrap();
     let ask = Ask {
-        person: &Handle::parse("tech-1@vendor-a").unwrap(),
+        person: &Handle::parse(person).unwrap(),
         target: &TargetId::parse("press-line/plc7").unwrap(),
         at: started(),
         source: address(),
@@ -121,14 +142,14 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The reference model of the two policies, on raw bytes.
+/// The reference model of the policies, for open windows,, on raw bytes.
 pub(crate) fn allowed(rights: Rights, frame: &[u8]) -> bool {
     let word = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
     match (rights, frame[7]) {
-        (Rights::Wide, 3) => true,
+        (Rights::Wide, 1..=4) => true,
         (Rights::Wide, 6) => (100..=199).contains(&word(8)) && word(10) <= 900,
-        (Rights::Narrow, 3) => word(8) + word(10) <= 10,
-        (Rights::Wide | Rights::Narrow, _) => false,
+        (Rights::Narrow | Rights::Evening, 3) => word(8) + word(10) <= 10,
+        (Rights::Wide | Rights::Narrow | Rights::Evening, _) => false,
     }
 }
 
@@ -244,7 +265,8 @@ impl Sim {
 
     pub(crate) fn give(&mut self, input: Input) {
         if let Input::NewTerms(new) = &input {
-            self.rights = if *new == terms(Rights::Wide) { Rights::Wide } else { Rights::Narrow };
+            let all = [Rights::Wide, Rights::Narrow, Rights::Evening];
+            self.rights = all.into_iter().find(|rights| *new == terms(*rights)).unwrap();
         }
         let mut actions = Vec::new();
         self.core.handle(self.now, input, &mut actions);
@@ -407,7 +429,7 @@ impl Sim {
                 let sent = frames(&self.sent_to_device(channel)[before..]);
                 assert_eq!(sent.concat(), bytes, "whole frames only");
                 assert!(sent.iter().all(|frame| allowed(self.rights, frame)), "a frame without a right");
-                sent.iter().any(|frame| frame[7] != 3)
+                sent.iter().any(|frame| !(1..=4).contains(&frame[7]))
             }
         };
         let has_to_be_stable = match self.mode {

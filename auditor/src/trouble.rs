@@ -1,0 +1,92 @@
+//! What keeps a command from doing its work, with the file that it is about.
+
+use crate::exit::Exit;
+use recording::{KeyError, OpenError, RecipientError, ScanError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a command, or its work on one file, stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// A file or folder can't be read.
+    #[error("{path}: {source}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A key file can't be used or made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A verifier key or identity file has the wrong content.
+    #[error("{path}: {source}")]
+    KeyContent {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// A recording can't be listed.
+    #[error("{path}: {source}")]
+    Outline {
+        /// The recording.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ScanError,
+    },
+    /// A recording can't be read.
+    #[error("{path}: {source}")]
+    Recording {
+        /// The recording.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: OpenError,
+    },
+    /// The output can't be written.
+    #[error("output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Trouble {
+    /// The exit code that it leads to. What does not decrypt was altered; a
+    /// reader that closes its end of a pipe has what it wants.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Recording { source, .. } => match source {
+                OpenError::Frame { .. }
+                | OpenError::Entries { .. }
+                | OpenError::Key(RecipientError::Commitment | RecipientError::KeyBlock) => Exit::No,
+                OpenError::Io(_) | OpenError::Header(_) | OpenError::Key(_) | OpenError::Crypto(_) => {
+                    Exit::Usage
+                }
+            },
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::File { .. }
+            | Self::Key(_)
+            | Self::KeyContent { .. }
+            | Self::Outline { .. }
+            | Self::Output(_) => Exit::Usage,
+        }
+    }
+
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        |source| Self::File { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn recording(path: &Path) -> impl FnOnce(OpenError) -> Self {
+        |source| Self::Recording { path: path.to_owned(), source }
+    }
+
+    /// A key file's trouble, with its path where the error does not have it.
+    pub(crate) fn key(path: &Path) -> impl FnOnce(KeyError) -> Self {
+        |source| match source {
+            KeyError::File { .. } | KeyError::Readable { .. } => Self::Key(source),
+            KeyError::Private
+            | KeyError::Public
+            | KeyError::Identity(_)
+            | KeyError::Name(_)
+            | KeyError::Generate => Self::KeyContent { path: path.to_owned(), source },
+        }
+    }
+}

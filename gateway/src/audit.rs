@@ -1,0 +1,422 @@
+//! Everything that must be known later: who, what, when, why, by which rule.
+//!
+//! One [`Event`] type, appended as a JSON line to the audit file and told to
+//! the log. Strings are bounded and stripped of control characters before they
+//! are written; no field can hold a value of an operation, a code or a seed.
+//! Refusals of strangers are counted per minute, those of known certificates
+//! are written one by one, so that a flood of strangers can't fill the disk.
+//!
+//! An [`Alarm`] needs no disk: it goes to the log on standard error and, where
+//! configured, as one UDP datagram to a syslog collector (RFC 5424).
+//!
+//! Order: `write` while things happen; `flush_strangers` once a minute and at
+//! the end.
+
+use crate::clock::Clock;
+use crate::names::{Handle, SessionId, TargetId};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The longest text of an event, in bytes of UTF-8.
+pub const LONGEST_TEXT: usize = 512;
+
+/// How many different kinds of refused strangers are counted apart.
+const STRANGER_KINDS: usize = 32;
+
+/// What happened. The word in the file is the variant in snake case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The gateway started or stopped.
+    GatewayStarted,
+    /// It stopped in good order.
+    GatewayStopped,
+    /// Connections of strangers were refused: a count per minute.
+    StrangersRefused,
+    /// A known certificate was refused before or at the second factor.
+    SignInRefused,
+    /// A second factor was accepted.
+    SignedIn,
+    /// A sign-in ended.
+    SignedOut,
+    /// A session was asked for and refused.
+    SessionRefused,
+    /// A session began.
+    SessionStarted,
+    /// A session ended.
+    SessionEnded,
+    /// A channel was refused.
+    ChannelRefused,
+    /// An operation was denied.
+    OperationDenied,
+    /// A recording failed.
+    RecorderFailed,
+    /// A policy was applied.
+    PolicyApplied,
+    /// A policy was refused.
+    PolicyRefused,
+    /// A key was mapped to a person.
+    PersonImported,
+    /// A person was disabled.
+    PersonDisabled,
+    /// A person was enabled.
+    PersonEnabled,
+    /// A person's failures were reset.
+    PersonUnlocked,
+    /// An administrator ended a session.
+    SessionKilled,
+    /// CA, CRL or certificate were read anew.
+    TlsReloaded,
+    /// Changed TLS files were refused; the old ones stay.
+    TlsRefused,
+    /// The CRL ends soon or has lapsed.
+    CrlExpiry,
+    /// A live sign-in's certificate no longer verifies.
+    CertificateRevoked,
+    /// The clock stepped.
+    ClockStepped,
+    /// An administrator accepted the clock.
+    ClockAccepted,
+    /// A request on the admin socket was refused.
+    AdminRefused,
+    /// An administrator's change, told before, could not be made.
+    AdminFailed,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Event {
+    /// When, with zone.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Kind,
+    /// The person it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<Handle>,
+    /// The address it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+    /// The target it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetId>,
+    /// The session it belongs to, as hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The administrator who did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What exactly, without values of operations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The rule that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// How often, for counted events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+impl Event {
+    /// An event with nothing but its kind and time.
+    pub fn new(event: Kind, at: Timestamp) -> Self {
+        Self {
+            at,
+            event,
+            person: None,
+            source: None,
+            target: None,
+            session: None,
+            by: None,
+            what: None,
+            why: None,
+            rule: None,
+            count: None,
+        }
+    }
+
+    /// The person it is about.
+    #[must_use]
+    pub fn person(mut self, person: &Handle) -> Self {
+        self.person = Some(person.clone());
+        self
+    }
+
+    /// The address it came from.
+    #[must_use]
+    pub fn source(mut self, source: IpAddr) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// The target it is about.
+    #[must_use]
+    pub fn target(mut self, target: &TargetId) -> Self {
+        self.target = Some(target.clone());
+        self
+    }
+
+    /// The session it belongs to.
+    #[must_use]
+    pub fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session.to_string());
+        self
+    }
+
+    /// The administrator who did it.
+    #[must_use]
+    pub fn by(mut self, by: &str) -> Self {
+        self.by = Some(harmless(by));
+        self
+    }
+
+    /// What exactly. Never a value of an operation.
+    #[must_use]
+    pub fn what(mut self, what: &str) -> Self {
+        self.what = Some(harmless(what));
+        self
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn why(mut self, why: &str) -> Self {
+        self.why = Some(harmless(why));
+        self
+    }
+
+    /// The rule that decided.
+    #[must_use]
+    pub fn rule(mut self, rule: &str) -> Self {
+        self.rule = Some(harmless(rule));
+        self
+    }
+
+    /// How often.
+    #[must_use]
+    pub fn count(mut self, count: u64) -> Self {
+        self.count = Some(count);
+        self
+    }
+}
+
+/// Why an event could not be written. The caller refuses what the event is
+/// about: what can't be accounted for doesn't happen.
+#[derive(Debug, thiserror::Error)]
+#[error("audit file {path}: {reason}", path = .path.display())]
+pub struct AuditError {
+    path: PathBuf,
+    reason: String,
+}
+
+/// The audit file and the log.
+#[derive(Debug)]
+pub struct Audit {
+    clock: Arc<dyn Clock>,
+    path: PathBuf,
+    file: Mutex<File>,
+    strangers: Mutex<BTreeMap<&'static str, u64>>,
+    alarm: Alarm,
+}
+
+impl Audit {
+    /// Opens the file for appending, made with mode 0600 if it is not there.
+    pub fn open(path: &Path, alarm: Alarm, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
+        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        let file = opened.map_err(|error| AuditError { path: path.to_owned(), reason: error.to_string() })?;
+        Ok(Self { clock, path: path.to_owned(), file: Mutex::new(file), strangers: Mutex::default(), alarm })
+    }
+
+    /// An event of that kind, now.
+    pub fn event(&self, kind: Kind) -> Event {
+        Event::new(kind, self.clock.wall())
+    }
+
+    /// Appends an event and tells the log.
+    ///
+    /// # Errors
+    /// When the line could not be written whole; the alarm has been raised.
+    pub fn write(&self, event: &Event) -> Result<(), AuditError> {
+        let mut line = serde_json::to_string(event)
+            .map_err(|error| AuditError { path: self.path.clone(), reason: error.to_string() })?;
+        tracing::info!(target: "audit", "{line}");
+        line.push('\n');
+        lock(&self.file).write_all(line.as_bytes()).map_err(|error| {
+            let error = AuditError { path: self.path.clone(), reason: error.to_string() };
+            self.alarm.raise(&error.to_string());
+            error
+        })
+    }
+
+    /// Counts a refusal of somebody without a known certificate. `why` is one
+    /// of a few fixed texts.
+    pub fn stranger(&self, why: &'static str) {
+        let mut strangers = lock(&self.strangers);
+        let why = if strangers.contains_key(why) || strangers.len() < STRANGER_KINDS { why } else { "other" };
+        let count = strangers.entry(why).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Writes what was counted since the last time, one event per reason.
+    pub fn flush_strangers(&self) -> Result<(), AuditError> {
+        let counted = std::mem::take(&mut *lock(&self.strangers));
+        for (why, count) in counted {
+            self.write(&self.event(Kind::StrangersRefused).why(why).count(count))?;
+        }
+        Ok(())
+    }
+
+    /// Puts what was written on stable storage.
+    pub fn sync(&self) -> Result<(), AuditError> {
+        let synced = lock(&self.file).sync_data();
+        synced.map_err(|error| AuditError { path: self.path.clone(), reason: error.to_string() })
+    }
+
+    /// The path that needs no disk.
+    pub fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+}
+
+/// Tells people without needing a disk.
+#[derive(Debug, Default)]
+pub struct Alarm {
+    syslog: Option<(UdpSocket, SocketAddr)>,
+}
+
+impl Alarm {
+    /// An alarm that goes to the log only.
+    pub fn to_log() -> Self {
+        Self::default()
+    }
+
+    /// An alarm that goes to the log and to a syslog collector.
+    pub fn to_syslog(collector: SocketAddr) -> std::io::Result<Self> {
+        let any: SocketAddr =
+            if collector.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+        let socket = UdpSocket::bind(any)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { syslog: Some((socket, collector)) })
+    }
+
+    /// Raises the alarm. It can't fail: a datagram that can't be sent is lost,
+    /// the log line is not.
+    pub fn raise(&self, text: &str) {
+        let text = harmless(text);
+        tracing::error!(target: "alarm", "{text}");
+        if let Some((socket, collector)) = &self.syslog {
+            // Facility 10 (security), severity 1 (alert): RFC 5424, 6.2.1.
+            let line = format!("<81>1 - - gatehouse-gateway - ALARM - {text}");
+            if let Err(error) = socket.send_to(line.as_bytes(), collector) {
+                tracing::warn!("the syslog collector {collector} can't be told: {error}");
+            }
+        }
+    }
+}
+
+/// Bounded, and without control characters or direction overrides that could
+/// act on a terminal.
+pub fn harmless(text: &str) -> String {
+    let mut safe = String::new();
+    for character in text.chars() {
+        let start = safe.len();
+        if is_acting(character) {
+            safe.extend(character.escape_unicode());
+        } else {
+            safe.push(character);
+        }
+        if safe.len() > LONGEST_TEXT {
+            safe.truncate(start);
+            safe.push('…');
+            break;
+        }
+    }
+    safe
+}
+
+fn is_acting(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A poisoned lock here guards a file handle or counts: whole at any moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::fixture::noon;
+
+    fn audit(path: &Path) -> Audit {
+        Audit::open(path, Alarm::to_log(), Arc::new(ManualClock::at(noon()))).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_one_line_of_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let audit = audit(&path);
+        let person = Handle::parse("tech-1@vendor-a").unwrap();
+        let event = audit.event(Kind::OperationDenied).person(&person).source([192, 0, 2, 1].into());
+        audit
+            .write(&event.rule("policy.csv:12").what("write holding[100]").why("no rule\nallows it"))
+            .unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text,
+            "{\"at\":\"2026-03-10T12:00:00Z\",\"event\":\"operation_denied\",\"person\":\"tech-1@vendor-a\",\
+             \"source\":\"192.0.2.1\",\"what\":\"write holding[100]\",\"why\":\"no rule\\\\u{a}allows it\",\
+             \"rule\":\"policy.csv:12\"}\n"
+        );
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_came_from_outside_is_bounded_and_can_not_act() {
+        assert_eq!(harmless("a\u{1b}[2Jb\u{202e}c\u{9b}d"), "a\\u{1b}[2Jb\\u{202e}c\\u{9b}d");
+        let long = harmless(&"ü".repeat(10_000));
+        assert!(long.len() <= LONGEST_TEXT + '…'.len_utf8() && long.ends_with('…'));
+        assert!(harmless(&"\u{1b}".repeat(10_000)).len() <= LONGEST_TEXT + '…'.len_utf8());
+    }
+
+    #[test]
+    fn a_flood_of_strangers_is_one_line_a_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let audit = audit(&path);
+        for _ in 0..1000 {
+            audit.stranger("handshake failed");
+            audit.stranger("too many connections");
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+        audit.flush_strangers().unwrap();
+        audit.flush_strangers().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.lines().all(|line| line.contains("\"count\":1000")), "{text}");
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_an_alarm_without_a_disk() {
+        let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+        collector.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        let alarm = Alarm::to_syslog(collector.local_addr().unwrap()).unwrap();
+        let audit = Audit::open(Path::new("/dev/full"), alarm, Arc::new(ManualClock::at(noon()))).unwrap();
+        assert!(audit.write(&audit.event(Kind::SignedIn)).is_err());
+        let mut datagram = [0; 1024];
+        let length = collector.recv(&mut datagram).unwrap();
+        let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+        assert!(text.starts_with("<81>1 - - gatehouse-gateway - ALARM - audit file /dev/full"), "{text}");
+    }
+}

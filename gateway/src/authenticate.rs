@@ -1,0 +1,312 @@
+//! From a verified certificate to a person who is really there.
+//!
+//! The certificate's key says which person this would be (its names decide
+//! nothing); a second factor of that very person, on this very connection,
+//! makes [`Authenticated`]. Unknown, disabled, wrong and locked look alike on
+//! the wire, in bytes, in close code and in time; the audit event tells which.
+//!
+//! Order: control stream -> Hello -> clock and version -> Welcome -> up to
+//! [`ATTEMPTS`] codes -> [`Authenticated`] -> SignedIn, all within one deadline.
+
+use crate::accept::{Accepted, Place};
+use crate::audit::{Event, Kind};
+use crate::clock::Standing as ClockStanding;
+use crate::desk::{self, Desk, DeskError};
+use crate::factor::{self, Rejection, Verified};
+use crate::office::Office;
+use crate::sessions::{SignIn, SignInPlace};
+use crate::state::{KeyHash, Person, Standing};
+use authz::{Assurance, Handle};
+use jiff::Timestamp;
+use quinn::Connection;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use wire::{CloseCode, Factor, Refusal, ToClient, ToGateway};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Codes that one connection may try.
+pub const ATTEMPTS: u32 = 3;
+
+/// An answer to a code leaves no sooner than this after the code came, so that
+/// the time it takes does not tell who is known.
+const ANSWER_AFTER: Duration = Duration::from_millis(250);
+
+/// The longest that a sign-in lasts before the factor is asked again.
+const SIGN_IN_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(12);
+
+/// A person, proven by certificate and second factor on one connection. Made
+/// by [`authenticate`] only; the connection and its place live in it.
+#[derive(Debug)]
+pub struct Authenticated {
+    person: Person,
+    assurance: Assurance,
+    source: SocketAddr,
+    expires: Timestamp,
+    connection: Connection,
+    sign_in: SignInPlace,
+    _place: Place,
+}
+
+impl Authenticated {
+    /// The person's handle.
+    pub fn person(&self) -> &Handle {
+        &self.person.handle
+    }
+
+    /// With which factors.
+    pub fn assurance(&self) -> Assurance {
+        self.assurance
+    }
+
+    /// The address at sign-in.
+    pub fn source(&self) -> SocketAddr {
+        self.source
+    }
+
+    /// When the certificate or the sign-in itself runs out.
+    pub fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    /// The connection that was proven.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The sign-in's entry in the house, with the orders for it.
+    pub fn sign_in(&self) -> &SignInPlace {
+        &self.sign_in
+    }
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSignedIn {
+    /// The client went away or broke the protocol.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    /// It was refused, and told so.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// It took too long.
+    #[error("the sign-in took too long")]
+    TimedOut,
+}
+
+impl NotSignedIn {
+    /// The code with which the connection is closed.
+    pub fn close_code(&self) -> CloseCode {
+        match self {
+            Self::Desk(DeskError::Lost) => CloseCode::Done,
+            Self::Desk(DeskError::Malformed(_)) => CloseCode::Malformed,
+            Self::Refused(Refusal::Version) => CloseCode::Version,
+            Self::Refused(_) => CloseCode::Refused,
+            Self::TimedOut => CloseCode::TimedOut,
+        }
+    }
+}
+
+/// What the certificate says: a key, a greeting, an end.
+struct Certificate {
+    key: KeyHash,
+    name: String,
+    not_after: Timestamp,
+}
+
+/// Asks who this is until it is proven or refused.
+///
+/// # Errors
+/// [`NotSignedIn`]; the client was told and the event written by then.
+pub async fn authenticate(
+    office: &Arc<Office>,
+    accepted: Accepted,
+) -> Result<(Authenticated, Desk), NotSignedIn> {
+    let connection = accepted.connection.clone();
+    let deadline = office.config.limits.sign_in_deadline;
+    let proven = tokio::time::timeout(deadline, prove(office, accepted)).await;
+    let result = proven.unwrap_or(Err(NotSignedIn::TimedOut));
+    if let Err(refused) = &result {
+        desk::close(&connection, refused.close_code());
+    }
+    result
+}
+
+async fn prove(office: &Arc<Office>, accepted: Accepted) -> Result<(Authenticated, Desk), NotSignedIn> {
+    let mut desk = Desk::open(&accepted.connection).await?;
+    let certificate = read(&accepted).ok_or_else(|| refuse(&desk, Refusal::Certificate))?;
+    greet(office, &mut desk, &certificate).await?;
+    let key = certificate.key;
+    let person = office.blocking(move |office| office.state.person_by_key(&key)).await;
+    let person = person.map_err(|why| fail(office, &desk, &accepted, &why))?;
+    let person = factor_of(office, &mut desk, &accepted, person, key).await?;
+    let expires = certificate.not_after.min(office.clock.wall() + SIGN_IN_LASTS);
+    admit(office, desk, accepted, person, expires).await
+}
+
+/// Hello and Welcome: versions agree and the gateway trusts its clock.
+async fn greet(office: &Arc<Office>, desk: &mut Desk, certificate: &Certificate) -> Result<(), NotSignedIn> {
+    let ToGateway::Hello { version, software: _ } = desk.hear().await? else {
+        return Err(refuse(desk, Refusal::SignInFirst));
+    };
+    if version != wire::VERSION {
+        return Err(refuse(desk, Refusal::Version));
+    }
+    match office.blocking(|office| office.warden.look()).await {
+        Ok(ClockStanding::Steady { .. }) => {}
+        Ok(ClockStanding::Suspended { .. }) => return Err(refuse(desk, Refusal::Clock)),
+        Err(why) => {
+            office.audit.alarm().raise(&why);
+            return Err(refuse(desk, Refusal::Internal));
+        }
+    }
+    desk.say(&ToClient::Welcome {
+        version: wire::VERSION,
+        gateway_time_ms: office.clock.wall().as_millisecond(),
+        // The certificate's own name: it greets and decides nothing, so the
+        // unknown hear what the known hear.
+        person: certificate.name.clone(),
+        factors: vec![Factor::Totp],
+        banner: None,
+    });
+    Ok(())
+}
+
+/// Judges codes until one fits the person or the attempts are over.
+async fn factor_of(
+    office: &Arc<Office>,
+    desk: &mut Desk,
+    accepted: &Accepted,
+    person: Option<Person>,
+    key: KeyHash,
+) -> Result<Person, NotSignedIn> {
+    for attempt in 1..=ATTEMPTS {
+        let ToGateway::Totp { code } = desk.hear().await? else {
+            return Err(refuse(desk, Refusal::SignInFirst));
+        };
+        let answer_at = Instant::now() + ANSWER_AFTER;
+        let why = match judge(office, person.clone(), code.as_str().to_owned()).await {
+            Ok(Judged::Proven(person)) => return Ok(person),
+            Ok(Judged::Not(why)) => why,
+            Err(why) => return Err(fail(office, desk, accepted, &why)),
+        };
+        note(office, accepted, person.as_ref(), key, &why)?;
+        tokio::time::sleep_until(answer_at).await;
+        if attempt < ATTEMPTS {
+            desk.say(&told(Refusal::Factor, Some(0)));
+        }
+    }
+    Err(refuse(desk, Refusal::Factor))
+}
+
+enum Judged {
+    Proven(Person),
+    Not(String),
+}
+
+/// Judges one code; the state counts it before it is compared.
+async fn judge(office: &Arc<Office>, person: Option<Person>, code: String) -> Result<Judged, String> {
+    let Some(person) = person else { return Ok(Judged::Not("unknown certificate".to_owned())) };
+    let now = office.clock.wall();
+    let id = person.id;
+    let verified = office.blocking(move |office| factor::verify(&*office.state, id, &code, now)).await?;
+    Ok(match (verified, person.standing) {
+        (Verified::Accepted { .. }, Standing::Enabled) => Judged::Proven(person),
+        (Verified::Accepted { .. }, Standing::Disabled) => Judged::Not("the person is disabled".to_owned()),
+        (Verified::Refused { why, lock }, _) => {
+            if let Rejection::OtherStep { ahead } = why {
+                let person = &person.handle;
+                office.audit.alarm().raise(&format!(
+                    "a code of {person} fits {ahead} steps of 30 s beside now: check both clocks"
+                ));
+            }
+            Judged::Not(format!("{why}; {lock}"))
+        }
+    })
+}
+
+/// Enters the sign-in into the house, and only then lets it in.
+async fn admit(
+    office: &Arc<Office>,
+    mut desk: Desk,
+    accepted: Accepted,
+    person: Person,
+    expires: Timestamp,
+) -> Result<(Authenticated, Desk), NotSignedIn> {
+    let (source, since) = (accepted.source, office.clock.wall());
+    let chain = accepted.chain.clone();
+    let sign_in = office.registry.sign_in(SignIn { person: person.handle.clone(), source, since, chain });
+    if let Err(why) = still_valid(office, &accepted, &person).await {
+        let event = office.audit.event(Kind::SignInRefused).person(&person.handle).source(source.ip());
+        return Err(match office.audit.write(&event.why(&why)) {
+            Ok(()) => refuse(&desk, Refusal::Factor),
+            Err(error) => fail(office, &desk, &accepted, &error.to_string()),
+        });
+    }
+    let assurance = Assurance::CertificateAndTotp;
+    let event = office.audit.event(Kind::SignedIn).person(&person.handle).source(source.ip());
+    if let Err(error) = office.audit.write(&event.what(&assurance.to_string())) {
+        return Err(fail(office, &desk, &accepted, &error.to_string()));
+    }
+    desk.widen();
+    desk.say(&ToClient::SignedIn {
+        assurance: wire::Assurance::CertificateAndTotp,
+        expires_ms: expires.as_millisecond(),
+    });
+    let Accepted { connection, place, .. } = accepted;
+    Ok((Authenticated { person, assurance, source, expires, connection, sign_in, _place: place }, desk))
+}
+
+/// A revocation or a disabling that came while the factor was asked found no
+/// sign-in to end; from its entry into the house on, it would. So the last look
+/// comes after the entry.
+async fn still_valid(office: &Arc<Office>, accepted: &Accepted, person: &Person) -> Result<(), String> {
+    office.tls.verify(&accepted.chain).map_err(|unfit| unfit.to_string())?;
+    let handle = person.handle.clone();
+    let record = office.blocking(move |office| office.state.person(&handle)).await?;
+    match record.map(|record| record.person.standing) {
+        Some(Standing::Enabled) => Ok(()),
+        Some(Standing::Disabled) | None => Err("the person is disabled".to_owned()),
+    }
+}
+
+fn read(accepted: &Accepted) -> Option<Certificate> {
+    let (_, certificate) = X509Certificate::from_der(accepted.chain.first()?).ok()?;
+    let key = KeyHash::of(certificate.public_key().raw);
+    let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+    let not_after = Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?;
+    let name = wire::clip(&crate::audit::harmless(name.unwrap_or("unnamed")), wire::LONGEST_NAME).to_owned();
+    Some(Certificate { key, name, not_after })
+}
+
+/// `Some` seconds: another code may follow then. `None`: this was the last word.
+fn told(code: Refusal, retry_after_s: Option<u32>) -> ToClient {
+    ToClient::Refused { code, text: code.sentence().to_owned(), retry_after_s }
+}
+
+fn refuse(desk: &Desk, code: Refusal) -> NotSignedIn {
+    desk.say(&told(code, None));
+    NotSignedIn::Refused(code)
+}
+
+/// Our own failure: nothing is let in, and people are told.
+fn fail(office: &Office, desk: &Desk, accepted: &Accepted, why: &str) -> NotSignedIn {
+    office.audit.alarm().raise(&format!("sign-in from {} failed here: {why}", accepted.source));
+    refuse(desk, Refusal::Internal)
+}
+
+fn note(
+    office: &Office,
+    accepted: &Accepted,
+    person: Option<&Person>,
+    key: KeyHash,
+    why: &str,
+) -> Result<(), NotSignedIn> {
+    let event: Event = office.audit.event(Kind::SignInRefused).source(accepted.source.ip()).why(why);
+    let event = match person {
+        Some(person) => event.person(&person.handle),
+        None => event.what(&format!("key {key}")),
+    };
+    office.audit.write(&event).map_err(|_| NotSignedIn::Refused(Refusal::Internal))
+}

@@ -1,0 +1,92 @@
+//! The command line from arguments to exit code, against a running gateway.
+
+use super::*;
+use crate::fixture::{Plant, Purpose};
+use crate::run::Running;
+use std::os::unix::fs::PermissionsExt;
+
+fn exit(plant: &Plant, line: &[&str]) -> ExitCode {
+    let socket = plant.path("state/admin.sock").display().to_string();
+    let words = ["gatehouse-gateway", "--socket", &socket].into_iter().chain(line.iter().copied());
+    main(words.map(OsString::from), |_, _, stop| async move { stop.cancelled().await })
+}
+
+fn code(code: u8) -> ExitCode {
+    ExitCode::from(code)
+}
+
+#[test]
+fn every_answer_has_its_exit_code() {
+    let plant = Plant::new();
+    plant.write("person.pem", &plant.issue(10, Purpose::Client, 30).certificate);
+    let person = plant.path("person.pem").display().to_string();
+    let import = ["user", "import", "--cert", &person, "tech-1@vendor-a"];
+    assert_eq!(exit(&plant, &["user", "list"]), code(7), "nobody answers yet");
+    let config = plant.config().unwrap();
+    let running = Running::start(config, plant.clock.clone(), |_, _, stop: CancellationToken| async move {
+        stop.cancelled().await;
+    })
+    .unwrap();
+    assert_eq!(exit(&plant, &import), code(0));
+    assert_eq!(exit(&plant, &import), code(6), "the key is mapped already");
+    assert_eq!(exit(&plant, &["user", "import", "--cert", "missing.pem", "tech-2@vendor-b"]), code(4));
+    assert_eq!(exit(&plant, &["user", "show", "tech-1@vendor-a", "--json"]), code(0));
+    assert_eq!(exit(&plant, &["user", "show", "Nobody Here"]), code(4));
+    assert_eq!(exit(&plant, &["user", "disable", "tech-1@vendor-a"]), code(0));
+    assert_eq!(exit(&plant, &["user", "enable", "nobody"]), code(6));
+    assert_eq!(exit(&plant, &["sessions", "list"]), code(0));
+    assert_eq!(exit(&plant, &["sessions", "kill", &"0f".repeat(16)]), code(6));
+    assert_eq!(exit(&plant, &["policy", "status", "--json"]), code(0));
+    assert_eq!(exit(&plant, &["policy", "apply"]), code(0));
+    std::fs::remove_file(plant.path("policies/policy.csv")).unwrap();
+    assert_eq!(exit(&plant, &["policy", "apply"]), code(5));
+    assert_eq!(exit(&plant, &["clock", "accept"]), code(0));
+    assert_eq!(exit(&plant, &["frobnicate"]), code(4));
+    assert_eq!(exit(&plant, &["--help"]), code(0));
+    running.stop().drain.cancel();
+    running.join().unwrap();
+}
+
+#[test]
+fn a_seed_file_is_new_private_and_only_there_when_it_holds_a_seed() {
+    let plant = Plant::new();
+    plant.write("person.pem", &plant.issue(10, Purpose::Client, 30).certificate);
+    let (person, seed) =
+        (plant.path("person.pem").display().to_string(), plant.path("seed").display().to_string());
+    let import = ["user", "import", "--cert", &person, "--totp-file", &seed, "tech-1@vendor-a"];
+    assert_eq!(exit(&plant, &import), code(7));
+    assert!(!plant.path("seed").exists(), "a refused import leaves no file");
+    let config = plant.config().unwrap();
+    let running = Running::start(config, plant.clock.clone(), |_, _, stop: CancellationToken| async move {
+        stop.cancelled().await;
+    })
+    .unwrap();
+    plant.write("seed", "something else");
+    assert_eq!(exit(&plant, &import), code(4), "nothing is overwritten");
+    assert!(running.office().state.persons().unwrap().is_empty(), "and nobody imported without a seed shown");
+    std::fs::remove_file(plant.path("seed")).unwrap();
+    assert_eq!(exit(&plant, &import), code(0));
+    let text = std::fs::read_to_string(plant.path("seed")).unwrap();
+    assert!(text.starts_with("otpauth://totp/"), "{text}");
+    assert_eq!(std::fs::metadata(plant.path("seed")).unwrap().permissions().mode() & 0o777, 0o600);
+    running.stop().drain.cancel();
+    running.join().unwrap();
+}
+
+#[test]
+fn check_says_valid_or_five_and_changes_nothing() {
+    let plant = Plant::at(jiff::Timestamp::now());
+    let config = plant.path("gateway.toml").display().to_string();
+    assert_eq!(exit(&plant, &["check", "--config", &config]), code(0));
+    assert_eq!(exit(&plant, &["check", "--config", &config, "--json"]), code(0));
+    std::fs::remove_file(plant.path("policies/policy.csv")).unwrap();
+    assert_eq!(exit(&plant, &["check", "--config", &config]), code(5));
+    assert_eq!(exit(&plant, &["check", "--config", &config, "--json"]), code(5));
+    plant.configure("sessions = 3", "sessions = 0");
+    assert_eq!(exit(&plant, &["check", "--config", &config]), code(5));
+    assert_eq!(exit(&plant, &["check", "--config", "missing.toml"]), code(5));
+    assert_eq!(exit(&plant, &["run", "--config", &config]), code(5));
+    for written in ["state/gateway.db", "state/audit.jsonl", "state/admin.sock"] {
+        assert!(!plant.path(written).exists(), "{written}");
+    }
+}

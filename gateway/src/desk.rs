@@ -1,0 +1,130 @@
+//! The control stream: where client and gateway talk about the sign-in.
+//!
+//! Reads and writes `wire` messages with a bound before any allocation. It
+//! decides nothing. The bound and the flow-control windows are small until the
+//! second factor was accepted, [`Desk::widen`] lifts them.
+
+use bytes::BytesMut;
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use wire::{CloseCode, ToClient, ToGateway};
+
+/// Messages that may wait for a slow client before its connection is closed.
+const WAITING: usize = 256;
+
+/// Bidirectional streams a signed-in client may hold open: the control stream
+/// and its channels. Each costs memory whether used or not.
+const STREAMS_SIGNED_IN: u32 = 65;
+
+/// What went wrong on the control stream.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The client went away.
+    #[error("the line was lost")]
+    Lost,
+    /// A message broke the protocol.
+    #[error("the client broke the protocol: {0}")]
+    Malformed(#[from] wire::WireError),
+}
+
+/// Both halves of the control stream.
+#[derive(Debug)]
+pub struct Desk {
+    connection: Connection,
+    reader: RecvStream,
+    buffered: BytesMut,
+    bound: usize,
+    writer: Speaker,
+}
+
+/// Says things to the client, from any task of the connection.
+#[derive(Debug, Clone)]
+pub struct Speaker {
+    connection: Connection,
+    queue: mpsc::Sender<Arc<[u8]>>,
+}
+
+impl Desk {
+    /// Waits for the client to open its control stream.
+    ///
+    /// # Errors
+    /// When the connection ends first.
+    pub async fn open(connection: &Connection) -> Result<Self, DeskError> {
+        let (sender, reader) = connection.accept_bi().await.map_err(|_| DeskError::Lost)?;
+        let (queue, waiting) = mpsc::channel(WAITING);
+        tokio::spawn(write_all(sender, waiting));
+        let writer = Speaker { connection: connection.clone(), queue };
+        let connection = connection.clone();
+        Ok(Self { connection, reader, buffered: BytesMut::new(), bound: wire::BEFORE_SIGN_IN, writer })
+    }
+
+    /// The client's next message.
+    ///
+    /// # Errors
+    /// [`DeskError`], after which nothing more can be read.
+    pub async fn hear(&mut self) -> Result<ToGateway, DeskError> {
+        loop {
+            if let Some(message) = wire::decode(&mut self.buffered, self.bound)? {
+                return Ok(message);
+            }
+            let room = self.bound.saturating_add(wire::PREFIX).saturating_sub(self.buffered.len());
+            let chunk = self.reader.read_chunk(room.max(1), true).await.map_err(|_| DeskError::Lost)?;
+            let Some(chunk) = chunk else { return Err(DeskError::Lost) };
+            self.buffered.extend_from_slice(&chunk.bytes);
+        }
+    }
+
+    /// Says something to the client.
+    pub fn say(&self, message: &ToClient) {
+        self.writer.say(message);
+    }
+
+    /// The part that other tasks of this connection speak through.
+    pub fn speaker(&self) -> Speaker {
+        self.writer.clone()
+    }
+
+    /// Gives a signed-in client room for its channels.
+    pub fn widen(&mut self) {
+        self.bound = wire::AFTER_SIGN_IN;
+        self.connection.set_max_concurrent_bi_streams(VarInt::from_u32(STREAMS_SIGNED_IN));
+        self.connection.set_receive_window(VarInt::from_u32(4 * 1024 * 1024));
+    }
+}
+
+impl Speaker {
+    /// Queues a message. A client that reads nothing for hundreds of messages
+    /// loses its connection: what it must be told can't be dropped.
+    pub fn say(&self, message: &ToClient) {
+        let bytes = match wire::encode(message) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!("a message to a client can't be written: {error}");
+                close(&self.connection, CloseCode::Internal);
+                return;
+            }
+        };
+        if self.queue.try_send(bytes.into()).is_err() {
+            close(&self.connection, CloseCode::Busy);
+        }
+    }
+}
+
+/// Closes a connection with one of the protocol's codes and its plain sentence.
+pub fn close(connection: &Connection, code: CloseCode) {
+    connection.close(VarInt::from_u32(u32::from(code.number())), code.sentence().as_bytes());
+}
+
+/// The only writer of the stream, so that messages are never interleaved. Ends
+/// with the last speaker, and finishes the stream then.
+async fn write_all(mut sender: SendStream, mut waiting: mpsc::Receiver<Arc<[u8]>>) {
+    while let Some(bytes) = waiting.recv().await {
+        if sender.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+    // The stream may be gone with its connection, which ends the talk as well.
+    let _ = sender.finish();
+    let _ = sender.stopped().await;
+}

@@ -1,0 +1,135 @@
+//! All that the data path and the administrator's side share.
+//!
+//! Built once, in the order of the fields below, each from what stands before
+//! it; handed out as `Arc<Office>`. It opens files and nothing else: sockets
+//! are the business of those who serve on them.
+
+use crate::audit::{Alarm, Audit, AuditError, Kind};
+use crate::clock::{Clock, SystemClock, Warden};
+use crate::config::Config;
+use crate::policy::{PolicyError, PolicyHolder};
+use crate::problem::Problem;
+use crate::sessions::{EndOrder, Registry, SignIn};
+use crate::state::{SqliteState, Standing, State, StateError};
+use crate::tls::Reloader;
+use std::sync::Arc;
+
+/// What everybody in the gateway shares.
+#[derive(Debug)]
+pub struct Office {
+    /// The checked configuration.
+    pub config: Config,
+    /// The clock that everything asks.
+    pub clock: Arc<dyn Clock>,
+    /// What outlives a restart.
+    pub state: Arc<dyn State>,
+    /// Where events go.
+    pub audit: Arc<Audit>,
+    /// Says whether the clock can be relied on.
+    pub warden: Warden,
+    /// CA, CRL, certificate and key in use.
+    pub tls: Arc<Reloader>,
+    /// The policy in force.
+    pub policy: PolicyHolder,
+    /// Who is in the house.
+    pub registry: Registry,
+}
+
+/// Why the gateway can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum OfficeError {
+    /// The configuration, or files that it names.
+    #[error("{}", list(.0))]
+    Config(Vec<Problem>),
+    /// The state's database.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The audit file.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// No valid policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The socket for alarms.
+    #[error("[audit] syslog: {0}")]
+    Syslog(std::io::Error),
+}
+
+impl Office {
+    /// Opens everything with the operating system's clock.
+    ///
+    /// # Errors
+    /// [`OfficeError`]; nothing is left half open.
+    pub fn open(config: Config) -> Result<Arc<Self>, OfficeError> {
+        Self::open_with(config, Arc::new(SystemClock::new()))
+    }
+
+    /// Opens everything with a given clock.
+    ///
+    /// # Errors
+    /// [`OfficeError`]; nothing is left half open.
+    pub fn open_with(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OfficeError> {
+        let tls = Reloader::open(config.tls.clone(), config.limits.windows(), Arc::clone(&clock));
+        let tls = Arc::new(tls.map_err(OfficeError::Config)?);
+        let alarm = match config.audit.syslog {
+            Some(collector) => Alarm::to_syslog(collector).map_err(OfficeError::Syslog)?,
+            None => Alarm::to_log(),
+        };
+        let audit = Arc::new(Audit::open(&config.audit.file, alarm, Arc::clone(&clock))?);
+        let state: Arc<dyn State> = Arc::new(SqliteState::open(&config.database)?);
+        let warden = Warden::open(Arc::clone(&clock), Arc::clone(&state))?;
+        let policy = PolicyHolder::open(config.policy.clone(), Arc::clone(&state), Arc::clone(&audit))?;
+        let registry = Registry::new(config.limits.bounds());
+        let office = Self { config, clock, state, audit, warden, tls, policy, registry };
+        office.settle()?;
+        Ok(Arc::new(office))
+    }
+
+    /// Judges a sign-in once more, right after it was entered into the registry:
+    /// a person disabled or a certificate revoked between the first judgement
+    /// and the entry was not in the registry yet when others were told to end.
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// The order that came too early.
+    pub fn still_welcome(&self, sign_in: &SignIn) -> Result<(), EndOrder> {
+        let enabled = self
+            .state
+            .person(&sign_in.person)
+            .is_ok_and(|record| record.is_some_and(|record| record.person.standing == Standing::Enabled));
+        if !enabled {
+            return Err(EndOrder::PersonDisabled);
+        }
+        self.tls.verify(&sign_in.chain).map_err(|_| EndOrder::CertificateRevoked)
+    }
+
+    /// Runs one blocking piece of work, such as a transaction of the state, off
+    /// the caller's runtime thread.
+    ///
+    /// # Errors
+    /// The work's own error in words, or that it panicked.
+    pub async fn blocking<T, E, F>(self: &Arc<Self>, work: F) -> Result<T, String>
+    where
+        T: Send + 'static,
+        E: std::fmt::Display + Send + 'static,
+        F: FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    {
+        let office = Arc::clone(self);
+        let done =
+            tokio::task::spawn_blocking(move || work(&office).map_err(|error| error.to_string())).await;
+        done.unwrap_or_else(|panic| Err(panic.to_string()))
+    }
+
+    /// Sessions that a crash cut short get their end in index and events.
+    fn settle(&self) -> Result<(), OfficeError> {
+        for session in self.state.close_interrupted(self.clock.wall())? {
+            let event = self.audit.event(Kind::SessionEnded).session(session);
+            self.audit.write(&event.why("interrupted: the gateway stopped while it ran"))?;
+        }
+        Ok(())
+    }
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

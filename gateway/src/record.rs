@@ -1,0 +1,329 @@
+//! The session's tape: opened before anything is dialled, written before
+//! anything is sent, sealed at the end.
+//!
+//! [`OpenRecording`] is the proof that a session is recorded: `dial` demands
+//! it. Entries are written on the data path's own thread (a hop to another
+//! thread costs more than the write); syncing happens on a thread of its own
+//! and comes back as tickets. After any failure the recording is never touched
+//! again and the session ends.
+//!
+//! Order: [`open`] -> [`OpenRecording::append`] before each forward ->
+//! [`OpenRecording::sync`] where a forward has to wait for it ->
+//! [`OpenRecording::tick`] four times a second -> [`seal`].
+
+mod entries;
+mod sync;
+
+use crate::audit::Kind;
+use crate::authenticate::Authenticated;
+use crate::authorize::{NotOpened, Wish};
+use crate::clock::Clock;
+use crate::office::Office;
+use crate::proxy::Ended;
+use authz::Grant;
+use recording::{
+    Checkpoint, FileStorage, LogPosition, Moment, Opening, Position, RecordError, Sealed, Writer,
+};
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use sync::SyncThread;
+use wire::{Refusal, SessionId};
+
+/// A checkpoint is written once this much time has passed since the last one
+/// and there is something to sign. With the tick it stays below the second
+/// that promise 5 allows.
+const SIGNED_WITHIN: Duration = Duration::from_millis(700);
+
+/// A sync that takes longer than this is a failed one.
+const SYNCED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often the client gets a checkpoint to keep.
+const HANDED_OUT_EVERY: Duration = Duration::from_secs(10);
+
+/// Space that is reserved for a recording at a time, in bytes.
+const EXTENT: u64 = 1024 * 1024;
+
+/// A recording that is written to. Made by [`open`] only.
+pub struct OpenRecording {
+    writer: Writer<FileStorage>,
+    syncs: SyncThread,
+    clock: Arc<dyn Clock>,
+    started: Duration,
+    waiting: VecDeque<Waiting>,
+    signed: Duration,
+    asked: Position,
+    receipt: Receipt,
+}
+
+impl fmt::Debug for OpenRecording {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OpenRecording")
+            .field("position", &self.writer.position())
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: u64,
+    position: Position,
+    since: Duration,
+}
+
+/// The checkpoint that the client gets next, once what it covers is synced.
+#[derive(Debug, Default)]
+struct Receipt {
+    newest: Option<Checkpoint>,
+    handed_out: Duration,
+}
+
+/// What a finished session amounts to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Operations decided.
+    pub operations: u64,
+    /// Operations denied.
+    pub denied: u64,
+    /// What became of the recording, in words.
+    pub outcome: String,
+    /// The last checkpoint, for the client to keep.
+    pub receipt: Option<String>,
+}
+
+/// The name of a session's file within the recordings folder.
+pub fn file_name(id: SessionId) -> String {
+    recording::file_name(&id.to_bytes())
+}
+
+/// Makes the recording and brings header, key block and grant to stable
+/// storage.
+///
+/// # Errors
+/// [`NotOpened`] if that fails or the disk is too full: no tape, no session.
+pub async fn open(
+    office: &Arc<Office>,
+    who: &Authenticated,
+    grant: &Grant,
+    wish: &Wish,
+    id: SessionId,
+) -> Result<OpenRecording, NotOpened> {
+    let mode = office.config.recording.mode_for(grant.target().mode);
+    let started = entries::started(who, grant, wish, mode);
+    let made = office.blocking(move |office| create(office, id, mode, started)).await;
+    made.map_err(|why| {
+        office.audit.alarm().raise(&format!("session {id} can't be recorded: {why}"));
+        let event = office.audit.event(Kind::RecorderFailed).person(who.person()).session(id).why(&why);
+        if let Err(error) = office.audit.write(&event) {
+            tracing::error!("{error}");
+        }
+        NotOpened { code: Refusal::Recorder, text: Refusal::Recorder.sentence().to_owned(), audit: why }
+    })
+}
+
+/// Seals the recording and tells what became of it. A recording that failed
+/// stays as it is: nothing is ever written behind a failure.
+pub async fn seal(office: &Arc<Office>, recording: OpenRecording, ended: &Ended) -> Tally {
+    let (operations, denied) = (ended.counts.operations, ended.counts.denied);
+    let reason = ended.text.clone();
+    match office.blocking(move |_| recording.finish(&reason)).await {
+        Ok(sealed) => {
+            let outcome = format!("sealed, {} bytes", sealed.position.bytes);
+            Tally { operations, denied, outcome, receipt: Some(sealed.note) }
+        }
+        Err(why) => {
+            office.audit.alarm().raise(&format!("a recording could not be sealed: {why}"));
+            Tally { operations, denied, outcome: format!("not sealed: {why}"), receipt: None }
+        }
+    }
+}
+
+/// Why a recording could not be made.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error("{path}: {source}", path = .path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("only {free} bytes are free for recordings in {path}; {reserve} must stay free", path = .path.display())]
+    Space { path: PathBuf, free: u64, reserve: u64 },
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("the thread for syncing can't be started: {0}")]
+    Thread(std::io::Error),
+}
+
+fn create(
+    office: &Office,
+    id: SessionId,
+    mode: authz::Mode,
+    begins: recording::Started,
+) -> Result<OpenRecording, OpenError> {
+    let settings = &office.config.recording;
+    enough_space(&settings.dir, settings.reserve)?;
+    let path = settings.dir.join(file_name(id));
+    let storage = FileStorage::create(&path).map_err(|source| OpenError::File { path, source })?;
+    let clock = Arc::clone(&office.clock);
+    let started = clock.monotonic();
+    let opening = Opening {
+        session: id.to_bytes(),
+        mode: entries::mode(mode),
+        log: LogPosition::none(),
+        started_wall: clock.wall(),
+        started_mono: started,
+        recipients: &settings.recipients,
+        signer: Arc::clone(&settings.signing_key),
+        reserve: EXTENT,
+    };
+    let mut writer = Writer::create(storage, opening)?;
+    let first = recording::Entry {
+        at: Duration::ZERO,
+        body: recording::Body::Event(recording::Event::Started(Box::new(begins))),
+    };
+    let moment = Moment { wall: clock.wall(), at: clock.monotonic().saturating_sub(started) };
+    let signed = writer.append_signed(&[first], moment)?;
+    let syncer = writer.syncer()?;
+    syncer.sync()?;
+    let syncs = SyncThread::start(syncer, id).map_err(OpenError::Thread)?;
+    let asked = signed.position;
+    Ok(OpenRecording {
+        writer,
+        syncs,
+        clock,
+        started,
+        waiting: VecDeque::new(),
+        signed: Duration::ZERO,
+        asked,
+        receipt: Receipt { newest: Some(signed), handed_out: Duration::ZERO },
+    })
+}
+
+fn enough_space(dir: &std::path::Path, reserve: u64) -> Result<(), OpenError> {
+    let seen = rustix::fs::statvfs(dir);
+    let seen = seen.map_err(|error| OpenError::File { path: dir.to_owned(), source: error.into() })?;
+    let free = seen.f_bavail.saturating_mul(seen.f_frsize);
+    if free < reserve.saturating_add(EXTENT) {
+        return Err(OpenError::Space { path: dir.to_owned(), free, reserve });
+    }
+    Ok(())
+}
+
+/// Why a recording stopped being one.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordFailure {
+    /// The writer failed; it never writes again.
+    #[error(transparent)]
+    Write(#[from] RecordError),
+    /// The sync thread reported a failure.
+    #[error("{0}")]
+    Sync(String),
+    /// Stable storage answers too slowly.
+    #[error("a sync has not returned for {} s", SYNCED_WITHIN.as_secs())]
+    Slow,
+}
+
+impl OpenRecording {
+    /// Time since the recording began.
+    pub fn now(&self) -> Duration {
+        self.clock.monotonic().saturating_sub(self.started)
+    }
+
+    /// Writes entries. When it returns, they survive the end of the process.
+    ///
+    /// # Errors
+    /// [`RecordFailure`]: nothing may go out any more.
+    pub fn append(&mut self, entries: &[session::Entry]) -> Result<(), RecordFailure> {
+        let entries: Vec<_> = entries.iter().map(entries::entry).collect();
+        self.writer.append(&entries)?;
+        Ok(())
+    }
+
+    /// Writes entries with a checkpoint behind them and asks for a sync; the
+    /// ticket comes out of [`OpenRecording::durable`] when all of that is on
+    /// stable storage.
+    ///
+    /// # Errors
+    /// [`RecordFailure`]: nothing may go out any more.
+    pub fn sync(&mut self, entries: &[session::Entry], ticket: u64) -> Result<(), RecordFailure> {
+        let entries: Vec<_> = entries.iter().map(entries::entry).collect();
+        let position = self.sign(&entries)?;
+        self.waiting.push_back(Waiting { ticket, position, since: self.now() });
+        self.ask();
+        Ok(())
+    }
+
+    /// Waits for the next tickets to become durable and gives the newest.
+    /// Nothing is lost when the wait is given up.
+    ///
+    /// # Errors
+    /// [`RecordFailure`] when a sync failed: it is never tried again.
+    pub async fn durable(&mut self) -> Result<u64, RecordFailure> {
+        loop {
+            let reached = self.syncs.reached().map_err(RecordFailure::Sync)?;
+            let mut newest = None;
+            while self.waiting.front().is_some_and(|waiting| waiting.position <= reached) {
+                newest = self.waiting.pop_front().map(|waiting| waiting.ticket);
+            }
+            if let Some(ticket) = newest {
+                return Ok(ticket);
+            }
+            self.syncs.changed().await;
+        }
+    }
+
+    /// Four times a second: signs and syncs what has come, watches the disk.
+    ///
+    /// # Errors
+    /// [`RecordFailure`]: nothing may go out any more.
+    pub fn tick(&mut self) -> Result<(), RecordFailure> {
+        let now = self.now();
+        self.syncs.reached().map_err(RecordFailure::Sync)?;
+        let waited = self.waiting.front().map(|waiting| now.saturating_sub(waiting.since));
+        if waited.is_some_and(|waited| waited > SYNCED_WITHIN) || self.syncs.pending_for() > SYNCED_WITHIN {
+            return Err(RecordFailure::Slow);
+        }
+        let written = self.writer.position();
+        if written != self.asked {
+            if now.saturating_sub(self.signed) >= SIGNED_WITHIN {
+                self.sign(&[])?;
+            }
+            self.ask();
+        }
+        Ok(())
+    }
+
+    /// A checkpoint for the client to keep, at most every ten seconds and only
+    /// once what it covers is on stable storage.
+    pub fn receipt(&mut self) -> Option<String> {
+        let due = self.now().saturating_sub(self.receipt.handed_out) >= HANDED_OUT_EVERY;
+        let reached = self.syncs.reached().ok()?;
+        if !due || self.receipt.newest.as_ref()?.position > reached {
+            return None;
+        }
+        self.receipt.handed_out = self.now();
+        self.receipt.newest.take().map(|checkpoint| checkpoint.note)
+    }
+
+    fn sign(&mut self, entries: &[recording::Entry]) -> Result<Position, RecordFailure> {
+        let now = self.now();
+        let signed = self.writer.append_signed(entries, Moment { wall: self.clock.wall(), at: now })?;
+        let position = signed.position;
+        self.signed = now;
+        self.receipt.newest = Some(signed);
+        Ok(position)
+    }
+
+    fn ask(&mut self) {
+        self.asked = self.writer.position();
+        self.syncs.ask();
+    }
+
+    fn finish(self, reason: &str) -> Result<Sealed, RecordFailure> {
+        let at = self.now();
+        // The thread ends first, so that the last sync is the writer's own.
+        let Self { writer, syncs, clock, .. } = self;
+        syncs.stop();
+        Ok(writer.finish(Moment { wall: clock.wall(), at }, reason)?)
+    }
+}

@@ -1,0 +1,97 @@
+//! Brings a recording to stable storage, on a thread of its own.
+//!
+//! A sync takes between a tenth of a millisecond and, on a bad day, seconds;
+//! the data path never waits for one. There is no waiting window: each sync
+//! covers whatever was written while the last one ran. After a failed sync the
+//! thread reports and ends; a kernel tells of a lost write once.
+
+use recording::{Position, Syncer};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use wire::SessionId;
+
+/// The thread, and what it has reached.
+#[derive(Debug)]
+pub(super) struct SyncThread {
+    ask: SyncSender<()>,
+    progress: watch::Receiver<Progress>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    reached: Position,
+    failed: Option<String>,
+    running: Option<Instant>,
+}
+
+impl SyncThread {
+    /// Starts the thread of one recording.
+    pub(super) fn start(syncer: Syncer, id: SessionId) -> std::io::Result<Self> {
+        // One waiting question is enough: it is answered by a sync that begins
+        // after it was asked.
+        let (ask, asked) = sync_channel(1);
+        let (report, progress) = watch::channel(Progress::default());
+        let name = format!("sync-{}", id.to_string().get(..8).unwrap_or_default());
+        let thread = Builder::new().name(name).spawn(move || run(&syncer, &asked, &report))?;
+        Ok(Self { ask, progress, thread })
+    }
+
+    /// Asks for a sync of all that is written by now.
+    pub(super) fn ask(&self) {
+        // Full: the question that waits covers this one too. Gone: the failure
+        // that ended the thread is in the progress already.
+        let _ = self.ask.try_send(());
+    }
+
+    /// How far the recording is on stable storage.
+    pub(super) fn reached(&self) -> Result<Position, String> {
+        let progress = self.progress.borrow();
+        match &progress.failed {
+            Some(why) => Err(why.clone()),
+            None => Ok(progress.reached),
+        }
+    }
+
+    /// How long the sync that runs now has been running.
+    pub(super) fn pending_for(&self) -> Duration {
+        self.progress.borrow().running.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Waits for news. A thread that is gone without a word is a failure that
+    /// the tick finds; waiting here must not spin on it.
+    pub(super) async fn changed(&mut self) {
+        if self.progress.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends the thread after the sync that runs.
+    pub(super) fn stop(self) {
+        let Self { ask, thread, progress: _ } = self;
+        drop(ask);
+        if thread.join().is_err() {
+            tracing::error!("the thread that syncs a recording panicked");
+        }
+    }
+}
+
+fn run(syncer: &Syncer, asked: &Receiver<()>, report: &watch::Sender<Progress>) {
+    while asked.recv().is_ok() {
+        report.send_modify(|progress| progress.running = Some(Instant::now()));
+        let synced = syncer.sync();
+        let failed = synced.is_err();
+        report.send_modify(|progress| {
+            progress.running = None;
+            match synced {
+                Ok(position) => progress.reached = position,
+                Err(error) => progress.failed = Some(error.to_string()),
+            }
+        });
+        if failed {
+            return;
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The gatekeeper's rounds: what must be looked at again and again.
+//!
+//! Twice a second the TLS files; after each reload every live sign-in is
+//! judged anew and the ones that lost their right are ordered to end. Every
+//! few seconds the clock; once a minute the counted strangers are written and
+//! the audit file is put on stable storage. Runs on a thread of its own and
+//! may block on the disk. It gives orders and alarms; it never touches a
+//! connection, and it never makes anything laxer.
+
+use crate::audit::{AuditError, Kind};
+use crate::clock::Standing;
+use crate::office::Office;
+use crate::sessions::EndOrder;
+use crate::tls::{LOOK_EVERY, Look};
+use tokio_util::sync::CancellationToken;
+
+/// Looks at the TLS files between two looks at the clock: 5 s.
+const CLOCK_EVERY: u64 = 10;
+
+/// Looks at the TLS files between two writings of counted strangers: 60 s.
+const STRANGERS_EVERY: u64 = 120;
+
+/// What earlier rounds have told already.
+#[derive(Debug, Default)]
+pub struct Rounds {
+    count: u64,
+    clock: ClockTold,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum ClockTold {
+    #[default]
+    Nothing,
+    Suspended,
+}
+
+/// Goes round until told to stop, and once more for what is left to write.
+pub async fn walk(office: &Office, stop: CancellationToken) {
+    let mut rounds = Rounds::default();
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = tick.tick() => rounds.go(office),
+        }
+    }
+    rounds.write_strangers(office);
+}
+
+impl Rounds {
+    /// One round.
+    pub fn go(&mut self, office: &Office) {
+        self.count = self.count.wrapping_add(1);
+        look_at_tls(office);
+        if self.count % CLOCK_EVERY == 1 {
+            self.look_at_clock(office);
+        }
+        if self.count.is_multiple_of(STRANGERS_EVERY) {
+            self.write_strangers(office);
+        }
+    }
+
+    fn look_at_clock(&mut self, office: &Office) {
+        let told = match office.warden.look() {
+            Ok(Standing::Steady { .. }) => ClockTold::Nothing,
+            Ok(Standing::Suspended { step, .. }) => {
+                if self.clock == ClockTold::Nothing {
+                    let text =
+                        format!("the clock stepped by {} s: sign-ins are suspended", step.step_seconds);
+                    office.audit.alarm().raise(&format!("{text}; look at it, then `clock accept`"));
+                    told(office.audit.write(&office.audit.event(Kind::ClockStepped).what(&text)));
+                }
+                ClockTold::Suspended
+            }
+            Err(error) => return office.audit.alarm().raise(&error.to_string()),
+        };
+        self.clock = told;
+    }
+
+    fn write_strangers(&self, office: &Office) {
+        told(office.audit.flush_strangers());
+        told(office.audit.sync());
+    }
+}
+
+fn look_at_tls(office: &Office) {
+    match office.tls.look() {
+        Look::Same => {}
+        Look::Reloaded => {
+            let current = office.tls.current();
+            let what = format!(
+                "generation {}, {} revoked, CRL until {}, certificate until {}",
+                current.generation,
+                current.material.revoked,
+                current.material.crl_lapses,
+                current.material.certificate_expires
+            );
+            told(office.audit.write(&office.audit.event(Kind::TlsReloaded).what(&what)));
+            end_the_revoked(office);
+        }
+        Look::Refused(problems) => {
+            for problem in problems {
+                office.audit.alarm().raise(&format!("{problem}; what was loaded before stays in use"));
+                let event = office.audit.event(Kind::TlsRefused).why(&problem.to_string());
+                told(office.audit.write(&event));
+            }
+        }
+    }
+    if let Some(days) = office.tls.crl_alarm() {
+        let text = match days {
+            0 => "the CRL has lapsed: sign-ins are refused".to_owned(),
+            days => format!("the CRL lapses within {days} days"),
+        };
+        office.audit.alarm().raise(&format!("{text}; issue a new one with the CA"));
+        told(office.audit.write(&office.audit.event(Kind::CrlExpiry).what(&text)));
+    }
+}
+
+/// Judges every live sign-in against the newest CA and CRL.
+pub fn end_the_revoked(office: &Office) {
+    for (id, sign_in) in office.registry.sign_ins() {
+        let Err(unfit) = office.tls.verify(&sign_in.chain) else { continue };
+        if !unfit.ends_live() {
+            continue;
+        }
+        let sessions = office.registry.end_sign_in(id, EndOrder::CertificateRevoked);
+        let event = office.audit.event(Kind::CertificateRevoked).person(&sign_in.person);
+        let event = event.source(sign_in.source.ip()).why(&unfit.to_string());
+        told(office.audit.write(&event.what(&format!("{sessions} sessions ended"))));
+    }
+}
+
+/// A failing audit file has raised its alarm; rounds go on because stopping
+/// them would stop revocation too.
+fn told(written: Result<(), AuditError>) {
+    if let Err(error) = written {
+        tracing::error!("{error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Plant, Purpose, noon};
+    use crate::names::Handle;
+    use crate::sessions::{SignIn, SignInPlace};
+    use jiff::SignedDuration;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    fn sign_in(plant: &Plant, office: &Office, handle: &str, serial: u64) -> SignInPlace {
+        let certificate = plant.issue(serial, Purpose::Client, 30).certificate;
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let person = Handle::parse(handle).unwrap();
+        office.registry.sign_in(SignIn { person, source: ([192, 0, 2, 1], 1).into(), since: noon(), chain })
+    }
+
+    fn events(plant: &Plant, kind: &str) -> usize {
+        plant.audit_lines().iter().filter(|line| line["event"] == kind).count()
+    }
+
+    #[test]
+    fn one_round_after_a_new_list_the_revoked_are_ordered_to_end() {
+        let plant = Plant::new();
+        let office = plant.office();
+        let (a, b) = (
+            sign_in(&plant, &office, "tech-1@vendor-a", 10),
+            sign_in(&plant, &office, "tech-2@vendor-b", 11),
+        );
+        let mut rounds = Rounds::default();
+        rounds.go(&office);
+        assert_eq!(*a.order.borrow(), None);
+        plant.write_crl(&[10], noon(), 60);
+        rounds.go(&office);
+        assert_eq!(*a.order.borrow(), Some(EndOrder::CertificateRevoked));
+        assert_eq!(*b.order.borrow(), None);
+        assert_eq!((events(&plant, "tls_reloaded"), events(&plant, "certificate_revoked")), (1, 1));
+    }
+
+    #[test]
+    fn a_sign_in_that_slipped_in_during_a_revocation_is_found_by_the_second_look() {
+        let plant = Plant::new();
+        let office = plant.office();
+        let certificate = plant.issue(10, Purpose::Client, 30).certificate;
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let person = Handle::parse("tech-1@vendor-a").unwrap();
+        let late = SignIn { person, source: ([192, 0, 2, 1], 1).into(), since: noon(), chain };
+        assert_eq!(office.still_welcome(&late), Err(EndOrder::PersonDisabled), "nobody imported this person");
+        let import = crate::state::Import {
+            handle: late.person.clone(),
+            key: crate::state::KeyHash([1; 32]),
+            seed: crate::factor::Seed::generate(),
+        };
+        office.state.import_person(&import, noon()).unwrap();
+        assert_eq!(office.still_welcome(&late), Ok(()));
+        plant.write_crl(&[10], noon(), 60);
+        Rounds::default().go(&office);
+        assert_eq!(office.still_welcome(&late), Err(EndOrder::CertificateRevoked));
+        office.state.set_standing(&late.person, crate::state::Standing::Disabled).unwrap();
+        assert_eq!(office.still_welcome(&late), Err(EndOrder::PersonDisabled));
+    }
+
+    #[test]
+    fn a_step_of_the_clock_is_told_once() {
+        let plant = Plant::new();
+        let office = plant.office();
+        plant.clock.step_to(noon() + SignedDuration::from_hours(2));
+        let mut rounds = Rounds::default();
+        for _ in 0..60 {
+            rounds.go(&office);
+        }
+        assert_eq!(events(&plant, "clock_stepped"), 1);
+    }
+
+    #[test]
+    fn strangers_are_written_once_a_minute() {
+        let plant = Plant::new();
+        let office = plant.office();
+        let mut rounds = Rounds::default();
+        for _ in 0..STRANGERS_EVERY - 1 {
+            office.audit.stranger("handshake failed");
+            rounds.go(&office);
+        }
+        assert_eq!(events(&plant, "strangers_refused"), 0);
+        rounds.go(&office);
+        assert_eq!(events(&plant, "strangers_refused"), 1);
+    }
+}

@@ -1,0 +1,400 @@
+//! Who is signed in and which sessions run, right now.
+//!
+//! The data path enters each sign-in and each session here and gets a place:
+//! while the place lives, the entry is listed and can be told to end; dropping
+//! the place removes it. The administrator's side lists and ends. This module
+//! never touches a connection: an order to end is a message that the session
+//! itself obeys, within a second for the hard ones.
+//!
+//! Order: `sign_in` -> (`register` a session, many per sign-in) -> orders
+//! arrive in `order` -> the place is dropped.
+
+use crate::names::{Handle, SessionId, TargetId};
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Why an entry must end. All but `Shutdown` are hard endings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndOrder {
+    /// An administrator ended it.
+    Killed {
+        /// Who.
+        by: String,
+    },
+    /// The certificate no longer verifies against the newest CA and CRL.
+    CertificateRevoked,
+    /// The person was disabled.
+    PersonDisabled,
+    /// The gateway stops: a soft ending.
+    Shutdown,
+}
+
+/// How many may run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Sessions of everybody.
+    pub sessions: u32,
+    /// Sessions of one person.
+    pub sessions_per_person: u32,
+}
+
+/// Why a session finds no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// The gateway's bound is reached.
+    #[error("the gateway has as many sessions as its limit allows")]
+    Gateway,
+    /// The person's bound is reached.
+    #[error("this person has as many sessions as the limit allows")]
+    Person,
+    /// A session of that id runs: ids are random, so somebody is wrong.
+    #[error("a session with this id runs already")]
+    IdTaken,
+    /// The sign-in has ended, or has been told to.
+    #[error("the sign-in has ended")]
+    SignInEnded,
+}
+
+/// A signed-in connection.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// Whose.
+    pub person: Handle,
+    /// Its address when it signed in.
+    pub source: SocketAddr,
+    /// When the second factor was accepted.
+    pub since: Timestamp,
+    /// The certificate that was shown, end entity first: verified again when
+    /// the CA or the CRL changes.
+    pub chain: Vec<CertificateDer<'static>>,
+}
+
+/// The number of a sign-in while it lasts; never reused within a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SignInId(u64);
+
+/// A running session as it is listed.
+#[derive(Debug, Clone)]
+pub struct SessionInfo {
+    /// The session's random id.
+    pub id: SessionId,
+    /// Who.
+    pub person: Handle,
+    /// To which target.
+    pub target: TargetId,
+    /// From where it was opened.
+    pub source: IpAddr,
+    /// When it was opened.
+    pub started: Timestamp,
+    /// When the grant ends.
+    pub expires: Timestamp,
+    /// SHA-256 of the policy it was granted under.
+    pub policy: [u8; 32],
+    /// The recording mode in plain words.
+    pub mode: String,
+}
+
+/// What a session counts while it runs; the data path adds, listings read.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Channels open now.
+    pub channels: AtomicU32,
+    /// Operations decided.
+    pub operations: AtomicU64,
+    /// Operations denied.
+    pub denied: AtomicU64,
+    /// Bytes written to the device.
+    pub to_device: AtomicU64,
+    /// Bytes sent to the technician.
+    pub to_client: AtomicU64,
+}
+
+/// One reading of [`Counters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Counted {
+    /// Channels open now.
+    pub channels: u32,
+    /// Operations decided.
+    pub operations: u64,
+    /// Operations denied.
+    pub denied: u64,
+    /// Bytes written to the device.
+    pub to_device: u64,
+    /// Bytes sent to the technician.
+    pub to_client: u64,
+}
+
+impl Counters {
+    /// The figures now. They are read one by one: a listing, not an account.
+    pub fn read(&self) -> Counted {
+        Counted {
+            channels: self.channels.load(Ordering::Relaxed),
+            operations: self.operations.load(Ordering::Relaxed),
+            denied: self.denied.load(Ordering::Relaxed),
+            to_device: self.to_device.load(Ordering::Relaxed),
+            to_client: self.to_client.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Everybody who is in the house.
+#[derive(Debug)]
+pub struct Registry {
+    bounds: Bounds,
+    house: Arc<Mutex<House>>,
+}
+
+#[derive(Debug, Default)]
+struct House {
+    next: u64,
+    sign_ins: BTreeMap<SignInId, (SignIn, watch::Sender<Option<EndOrder>>)>,
+    sessions: BTreeMap<SessionId, Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    info: SessionInfo,
+    sign_in: SignInId,
+    counters: Arc<Counters>,
+    order: watch::Sender<Option<EndOrder>>,
+}
+
+impl Registry {
+    /// An empty house with these bounds.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds, house: Arc::default() }
+    }
+
+    /// Enters a sign-in.
+    pub fn sign_in(&self, sign_in: SignIn) -> SignInPlace {
+        let (sender, order) = watch::channel(None);
+        let mut house = lock(&self.house);
+        house.next = house.next.saturating_add(1);
+        let id = SignInId(house.next);
+        house.sign_ins.insert(id, (sign_in, sender));
+        SignInPlace { id, order, house: Arc::clone(&self.house) }
+    }
+
+    /// Enters a session of a sign-in, within the bounds.
+    pub fn register(&self, sign_in: SignInId, info: SessionInfo) -> Result<SessionPlace, Full> {
+        let mut house = lock(&self.house);
+        let live = house.sign_ins.get(&sign_in).is_some_and(|(_, order)| order.borrow().is_none());
+        if !live {
+            return Err(Full::SignInEnded);
+        }
+        if house.sessions.contains_key(&info.id) {
+            return Err(Full::IdTaken);
+        }
+        if at_bound(house.sessions.len(), self.bounds.sessions) {
+            return Err(Full::Gateway);
+        }
+        let own = house.sessions.values().filter(|running| running.info.person == info.person).count();
+        if at_bound(own, self.bounds.sessions_per_person) {
+            return Err(Full::Person);
+        }
+        let (sender, order) = watch::channel(None);
+        let (id, counters) = (info.id, Arc::new(Counters::default()));
+        house.sessions.insert(id, Running { info, sign_in, counters: Arc::clone(&counters), order: sender });
+        Ok(SessionPlace { id, order, counters, house: Arc::clone(&self.house) })
+    }
+
+    /// The running sessions, oldest first.
+    pub fn sessions(&self) -> Vec<(SessionInfo, Counted)> {
+        let house = lock(&self.house);
+        let mut list: Vec<_> =
+            house.sessions.values().map(|running| (running.info.clone(), running.counters.read())).collect();
+        list.sort_by_key(|(info, _)| (info.started, info.id));
+        list
+    }
+
+    /// The sign-ins, oldest first.
+    pub fn sign_ins(&self) -> Vec<(SignInId, SignIn)> {
+        lock(&self.house).sign_ins.iter().map(|(id, (sign_in, _))| (*id, sign_in.clone())).collect()
+    }
+
+    /// Orders one session to end. `None` if there is no such session.
+    pub fn end_session(&self, id: SessionId, order: EndOrder) -> Option<SessionInfo> {
+        let house = lock(&self.house);
+        let running = house.sessions.get(&id)?;
+        give(&running.order, &order);
+        Some(running.info.clone())
+    }
+
+    /// Orders a sign-in and all its sessions to end; tells how many sessions.
+    pub fn end_sign_in(&self, id: SignInId, order: EndOrder) -> usize {
+        lock(&self.house).end_sign_in(id, &order)
+    }
+
+    /// Orders all that a person has to end; tells how many sessions.
+    pub fn end_person(&self, person: &Handle, order: EndOrder) -> usize {
+        let house = lock(&self.house);
+        let own: Vec<_> =
+            house.sign_ins.iter().filter(|(_, (sign_in, _))| sign_in.person == *person).collect();
+        own.into_iter().map(|(id, _)| house.end_sign_in(*id, &order)).sum()
+    }
+
+    /// Orders everything to end; tells how many sessions.
+    pub fn end_all(&self, order: EndOrder) -> usize {
+        let house = lock(&self.house);
+        house.sign_ins.keys().map(|id| house.end_sign_in(*id, &order)).sum()
+    }
+}
+
+impl House {
+    fn end_sign_in(&self, id: SignInId, order: &EndOrder) -> usize {
+        let Some((_, sender)) = self.sign_ins.get(&id) else { return 0 };
+        give(sender, order);
+        let own = self.sessions.values().filter(|running| running.sign_in == id);
+        own.inspect(|running| give(&running.order, order)).count()
+    }
+}
+
+/// A sign-in's place in the house; dropping it removes the sign-in.
+#[derive(Debug)]
+pub struct SignInPlace {
+    /// The number under which sessions are registered.
+    pub id: SignInId,
+    /// Becomes `Some` when the sign-in must end.
+    pub order: watch::Receiver<Option<EndOrder>>,
+    house: Arc<Mutex<House>>,
+}
+
+impl Drop for SignInPlace {
+    fn drop(&mut self) {
+        lock(&self.house).sign_ins.remove(&self.id);
+    }
+}
+
+/// A session's place in the house; dropping it removes the session.
+#[derive(Debug)]
+pub struct SessionPlace {
+    /// The session's id.
+    pub id: SessionId,
+    /// Becomes `Some` when the session must end.
+    pub order: watch::Receiver<Option<EndOrder>>,
+    /// Where the session counts.
+    pub counters: Arc<Counters>,
+    house: Arc<Mutex<House>>,
+}
+
+impl Drop for SessionPlace {
+    fn drop(&mut self) {
+        lock(&self.house).sessions.remove(&self.id);
+    }
+}
+
+/// A hard order replaces a soft one, never the other way round.
+fn give(sender: &watch::Sender<Option<EndOrder>>, order: &EndOrder) {
+    sender.send_if_modified(|given| match given {
+        None | Some(EndOrder::Shutdown) if given.as_ref() != Some(order) => {
+            *given = Some(order.clone());
+            true
+        }
+        None
+        | Some(
+            EndOrder::Shutdown
+            | EndOrder::Killed { .. }
+            | EndOrder::CertificateRevoked
+            | EndOrder::PersonDisabled,
+        ) => false,
+    });
+}
+
+fn at_bound(count: usize, bound: u32) -> bool {
+    u32::try_from(count).map_or(true, |count| count >= bound)
+}
+
+/// A poisoned lock here guards maps that are whole at any moment.
+fn lock(house: &Mutex<House>) -> MutexGuard<'_, House> {
+    house.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::noon;
+
+    fn sign_in(person: &str) -> SignIn {
+        let person = Handle::parse(person).unwrap();
+        SignIn { person, source: ([192, 0, 2, 1], 4433).into(), since: noon(), chain: Vec::new() }
+    }
+
+    fn info(number: u8, person: &str) -> SessionInfo {
+        SessionInfo {
+            id: SessionId::from_bytes([number; 16]),
+            person: Handle::parse(person).unwrap(),
+            target: TargetId::parse("press-line/plc7").unwrap(),
+            source: [192, 0, 2, 1].into(),
+            started: noon(),
+            expires: noon(),
+            policy: [0; 32],
+            mode: "default".to_owned(),
+        }
+    }
+
+    fn registry() -> Registry {
+        Registry::new(Bounds { sessions: 3, sessions_per_person: 2 })
+    }
+
+    #[test]
+    fn the_bounds_hold_and_a_dropped_place_is_free_again() {
+        let registry = registry();
+        let (a, b) =
+            (registry.sign_in(sign_in("tech-1@vendor-a")), registry.sign_in(sign_in("tech-2@vendor-b")));
+        let _first = registry.register(a.id, info(1, "tech-1@vendor-a")).unwrap();
+        let second = registry.register(a.id, info(2, "tech-1@vendor-a")).unwrap();
+        assert_eq!(registry.register(a.id, info(3, "tech-1@vendor-a")).unwrap_err(), Full::Person);
+        let _third = registry.register(b.id, info(3, "tech-2@vendor-b")).unwrap();
+        assert_eq!(registry.register(b.id, info(4, "tech-2@vendor-b")).unwrap_err(), Full::Gateway);
+        drop(second);
+        assert_eq!(registry.sessions().len(), 2);
+        assert!(registry.register(b.id, info(4, "tech-2@vendor-b")).is_ok());
+    }
+
+    #[test]
+    fn an_order_to_a_person_reaches_sign_in_and_sessions_of_that_person_only() {
+        let registry = registry();
+        let (a, b) =
+            (registry.sign_in(sign_in("tech-1@vendor-a")), registry.sign_in(sign_in("tech-2@vendor-b")));
+        let own = registry.register(a.id, info(1, "tech-1@vendor-a")).unwrap();
+        let other = registry.register(b.id, info(2, "tech-2@vendor-b")).unwrap();
+        assert_eq!(
+            registry.end_person(&Handle::parse("tech-1@vendor-a").unwrap(), EndOrder::PersonDisabled),
+            1
+        );
+        assert_eq!(*a.order.borrow(), Some(EndOrder::PersonDisabled));
+        assert_eq!(*own.order.borrow(), Some(EndOrder::PersonDisabled));
+        assert_eq!((b.order.borrow().clone(), other.order.borrow().clone()), (None, None));
+        let late = registry.register(a.id, info(3, "tech-1@vendor-a"));
+        assert_eq!(late.unwrap_err(), Full::SignInEnded);
+    }
+
+    #[test]
+    fn a_hard_order_replaces_a_soft_one_and_never_the_other_way_round() {
+        let registry = registry();
+        let place = registry.sign_in(sign_in("tech-1@vendor-a"));
+        let session = registry.register(place.id, info(1, "tech-1@vendor-a")).unwrap();
+        assert_eq!(registry.end_all(EndOrder::Shutdown), 1);
+        let killed = EndOrder::Killed { by: "uid 0".to_owned() };
+        assert!(registry.end_session(session.id, killed.clone()).is_some());
+        registry.end_all(EndOrder::Shutdown);
+        assert_eq!(*session.order.borrow(), Some(killed));
+        assert!(registry.end_session(SessionId::from_bytes([9; 16]), EndOrder::Shutdown).is_none());
+    }
+
+    #[test]
+    fn a_second_session_under_a_running_ones_id_is_refused() {
+        let registry = registry();
+        let place = registry.sign_in(sign_in("tech-1@vendor-a"));
+        let first = registry.register(place.id, info(1, "tech-1@vendor-a")).unwrap();
+        let again = registry.register(place.id, info(1, "tech-1@vendor-a"));
+        assert_eq!(again.unwrap_err(), Full::IdTaken);
+        first.counters.denied.fetch_add(2, Ordering::Relaxed);
+        assert_eq!(registry.sessions().first().map(|(_, counted)| counted.denied), Some(2));
+    }
+}

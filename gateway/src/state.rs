@@ -1,0 +1,320 @@
+//! What the gateway must remember across restarts: people and their keys,
+//! second factors and counted attempts, the session index, applied policies,
+//! the highest time seen.
+//!
+//! Every method of [`State`] is one transaction: when it returns `Ok`, what it
+//! did is on stable storage; when it returns an error, nothing of it happened.
+//! Nothing here decides who may do what, and no value of an operation is ever
+//! stored. Methods block; an async task calls them through `spawn_blocking`.
+
+use crate::factor::Seed;
+use crate::names::{Handle, SessionId, TargetId};
+use jiff::Timestamp;
+use std::fmt;
+use std::net::IpAddr;
+
+mod locks;
+mod sqlite;
+
+pub use locks::{FREE_ATTEMPTS, Lock, PERMANENT_AFTER, lock_after};
+pub use sqlite::SqliteState;
+
+/// The gateway's memory.
+pub trait State: Send + Sync + fmt::Debug {
+    /// Binds a key to a handle; makes the person if the handle is new. The
+    /// seed is stored only where the person has no factor yet.
+    ///
+    /// # Errors
+    /// [`StateError::KeyTaken`] if the key belongs to anybody already,
+    /// [`StateError::Disabled`] if the person is disabled.
+    fn import_person(&self, import: &Import, now: Timestamp) -> Result<Imported, StateError>;
+    /// The person whose key this is; disabled ones too.
+    fn person_by_key(&self, key: &KeyHash) -> Result<Option<Person>, StateError>;
+    /// The person of that handle with keys and lock.
+    fn person(&self, handle: &Handle) -> Result<Option<PersonRecord>, StateError>;
+    /// Everybody, by handle.
+    fn persons(&self) -> Result<Vec<PersonRecord>, StateError>;
+    /// Disables or enables a person.
+    fn set_standing(&self, handle: &Handle, standing: Standing) -> Result<Change, StateError>;
+    /// Forgets counted failures and any lock.
+    fn unlock_person(&self, handle: &Handle) -> Result<Change, StateError>;
+
+    /// Counts an attempt at the second factor and hands out what is needed to
+    /// judge it. It counts as failed until [`State::accept_step`] says
+    /// otherwise, so that no crash and no race gives a free guess.
+    fn begin_attempt(&self, person: PersonId, now: Timestamp) -> Result<Attempt, StateError>;
+    /// Uses up a TOTP step: only a larger one than ever before is accepted, and
+    /// that resets the failures. Durable before it returns.
+    fn accept_step(&self, person: PersonId, step: u64, now: Timestamp) -> Result<StepUse, StateError>;
+    /// Notes why the attempt failed, and tells the lock that follows. A code of
+    /// a nearby step is the clock's fault and gives the counted attempt back.
+    fn record_failure(&self, person: PersonId, failure: Failure, now: Timestamp) -> Result<Lock, StateError>;
+
+    /// Enters a session into the index before anything is dialled for it.
+    fn session_started(&self, row: &SessionRow) -> Result<(), StateError>;
+    /// Completes a session's row.
+    fn session_ended(&self, id: SessionId, end: &SessionEnd) -> Result<(), StateError>;
+    /// Marks all sessions without an end as interrupted, at start; tells which.
+    fn close_interrupted(&self, now: Timestamp) -> Result<Vec<SessionId>, StateError>;
+    /// The newest sessions first, at most `limit`.
+    fn sessions(&self, limit: u32) -> Result<Vec<SessionHistory>, StateError>;
+
+    /// Stores a policy snapshot and makes it the current one.
+    fn apply_policy(&self, snapshot: &PolicySnapshot) -> Result<(), StateError>;
+    /// The snapshot that was applied last.
+    fn current_policy(&self) -> Result<Option<PolicySnapshot>, StateError>;
+
+    /// The stored clock mark, `None` on the first start.
+    fn clock_mark(&self) -> Result<Option<ClockMark>, StateError>;
+    /// Stores the clock mark.
+    fn store_clock_mark(&self, mark: &ClockMark) -> Result<(), StateError>;
+}
+
+/// A person's number in the state, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PersonId(i64);
+
+/// SHA-256 of a certificate's SubjectPublicKeyInfo (RFC 5280, 4.1.2.7), DER.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl KeyHash {
+    /// The hash of a SubjectPublicKeyInfo in DER.
+    pub fn of(subject_public_key_info: &[u8]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, subject_public_key_info);
+        let mut hash = [0; 32];
+        hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        Self(hash)
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "KeyHash({self})")
+    }
+}
+
+/// Whether a person may sign in at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// May sign in.
+    Enabled,
+    /// May not, until enabled again.
+    Disabled,
+}
+
+/// A person as the data path knows one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The number that other rows refer to.
+    pub id: PersonId,
+    /// The permanent handle.
+    pub handle: Handle,
+    /// Whether sign-in is open to this person.
+    pub standing: Standing,
+}
+
+/// A person as an administrator sees one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonRecord {
+    /// Number, handle, standing.
+    pub person: Person,
+    /// When the handle was first imported.
+    pub created: Timestamp,
+    /// The keys that are mapped to the handle.
+    pub keys: Vec<KeyHash>,
+    /// Whether a second factor is stored.
+    pub factor: FactorPresence,
+    /// Failed attempts since the last success.
+    pub failures: u32,
+    /// The lock in force.
+    pub lock: Lock,
+    /// The last successful second factor.
+    pub last_sign_in: Option<Timestamp>,
+}
+
+/// Whether a person has a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FactorPresence {
+    /// A TOTP seed is stored.
+    Totp,
+    /// Nothing is stored: the person can't sign in.
+    None,
+}
+
+/// What `import_person` binds together.
+#[derive(Debug)]
+pub struct Import {
+    /// The handle, new or known.
+    pub handle: Handle,
+    /// The certificate's key.
+    pub key: KeyHash,
+    /// The seed for a person who has none yet.
+    pub seed: Seed,
+}
+
+/// What an import changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// A new person with a new factor: show the seed once.
+    NewPerson,
+    /// One more key for a known person, whose factor stays as it is.
+    KeyAdded,
+}
+
+/// Whether an administrator's change did anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// It is different now.
+    Made,
+    /// It was so before.
+    None,
+}
+
+/// The answer to `begin_attempt`.
+#[derive(Debug)]
+pub enum Attempt {
+    /// Counted; judge the code against this seed.
+    Open {
+        /// The person's seed.
+        seed: Seed,
+        /// The largest step used so far.
+        last_step: Option<u64>,
+        /// Attempts since the last success, this one included.
+        failures: u32,
+    },
+    /// Not counted, not to be judged.
+    Locked(Lock),
+    /// The person has no factor.
+    NoFactor,
+}
+
+/// The answer to `accept_step`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepUse {
+    /// This step was free and is used up now.
+    Accepted,
+    /// This step or a later one was used before.
+    AlreadyUsed,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// A wrong, malformed or replayed code.
+    Wrong,
+    /// The right code of another nearby step: a clock is off.
+    OtherStep,
+}
+
+/// A session's row when it starts.
+#[derive(Debug, Clone)]
+pub struct SessionRow {
+    /// The session's random id.
+    pub id: SessionId,
+    /// Who.
+    pub person: Handle,
+    /// To which target.
+    pub target: TargetId,
+    /// From where.
+    pub source: IpAddr,
+    /// When it started.
+    pub started: Timestamp,
+    /// SHA-256 of the policy it was granted under.
+    pub policy: [u8; 32],
+    /// The recording's file name within the recordings folder.
+    pub recording: String,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone)]
+pub struct SessionEnd {
+    /// When.
+    pub ended: Timestamp,
+    /// The reason in plain words.
+    pub reason: String,
+    /// Operations decided.
+    pub operations: u64,
+    /// Operations denied.
+    pub denied: u64,
+}
+
+/// A row of the session index.
+#[derive(Debug, Clone)]
+pub struct SessionHistory {
+    /// How it started.
+    pub row: SessionRow,
+    /// How it ended; `None` while it runs.
+    pub end: Option<SessionEnd>,
+}
+
+/// A whole policy folder as it was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySnapshot {
+    /// SHA-256 over file names and contents.
+    pub hash: [u8; 32],
+    /// The folder's files in one piece.
+    pub bytes: Vec<u8>,
+    /// When it was applied.
+    pub applied: Timestamp,
+    /// By whom: an administrator's name or `first start`.
+    pub by: String,
+}
+
+/// What is stored about the clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockMark {
+    /// The highest wall time that was trusted.
+    pub highest: Timestamp,
+    /// The step that nobody has accepted yet.
+    pub suspension: Option<Suspension>,
+}
+
+/// A step of the clock that suspends sign-ins.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Suspension {
+    /// Wall time right after the step.
+    pub since: Timestamp,
+    /// How far it went, in seconds; negative is back.
+    pub step_seconds: i64,
+}
+
+/// Why the state could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The file can't be opened or prepared.
+    #[error("state database {path}: {reason}")]
+    Open {
+        /// The database file.
+        path: String,
+        /// What failed.
+        reason: String,
+    },
+    /// The database failed. Nothing of the transaction happened.
+    #[error("state database: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A stored value can't be what it should be.
+    #[error("state database holds an impossible {0}")]
+    Corrupt(&'static str),
+    /// The key is mapped already.
+    #[error("this key belongs to {owner} already; a key is mapped once and for ever")]
+    KeyTaken {
+        /// Whose it is.
+        owner: Handle,
+    },
+    /// No such handle.
+    #[error("there is no person {0}")]
+    NoSuchPerson(Handle),
+    /// A disabled person gets no new key.
+    #[error("{0} is disabled; enable the person first")]
+    Disabled(Handle),
+}

@@ -1,0 +1,125 @@
+//! Persons and their keys.
+
+use super::{attempts, bytes, handle, time};
+use crate::names::Handle;
+use crate::state::{
+    Change, FactorPresence, Import, Imported, KeyHash, Person, PersonId, PersonRecord, Standing, StateError,
+};
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+/// `factors.sealing` of a seed that is protected by the file's mode alone.
+pub(super) const NOT_SEALED: i64 = 0;
+
+pub(super) fn import(
+    transaction: &Transaction<'_>,
+    import: &Import,
+    now: Timestamp,
+) -> Result<Imported, StateError> {
+    if let Some(owner) = by_key(transaction, &import.key)? {
+        return Err(StateError::KeyTaken { owner: owner.handle });
+    }
+    let known = by_handle(transaction, &import.handle)?;
+    if known.as_ref().is_some_and(|person| person.standing == Standing::Disabled) {
+        return Err(StateError::Disabled(import.handle.clone()));
+    }
+    let (id, imported) = match known {
+        Some(person) => (person.id, Imported::KeyAdded),
+        None => (create(transaction, import, now)?, Imported::NewPerson),
+    };
+    transaction.execute(
+        "INSERT INTO keys (spki_sha256, person, added) VALUES (?1, ?2, ?3)",
+        params![import.key.0, id.0, now.as_millisecond()],
+    )?;
+    Ok(imported)
+}
+
+fn create(transaction: &Transaction<'_>, import: &Import, now: Timestamp) -> Result<PersonId, StateError> {
+    transaction.execute(
+        "INSERT INTO persons (handle, created) VALUES (?1, ?2)",
+        params![import.handle.as_str(), now.as_millisecond()],
+    )?;
+    let id = transaction.last_insert_rowid();
+    transaction.execute(
+        "INSERT INTO factors (person, sealing, seed, added) VALUES (?1, ?2, ?3, ?4)",
+        params![id, NOT_SEALED, import.seed.expose(), now.as_millisecond()],
+    )?;
+    transaction.execute("INSERT INTO attempts (person) VALUES (?1)", params![id])?;
+    Ok(PersonId(id))
+}
+
+pub(super) fn by_key(transaction: &Transaction<'_>, key: &KeyHash) -> Result<Option<Person>, StateError> {
+    let query = "SELECT p.id, p.handle, p.disabled FROM persons p JOIN keys k ON k.person = p.id
+                 WHERE k.spki_sha256 = ?1";
+    transaction.query_row(query, params![key.0], columns).optional()?.map(person).transpose()
+}
+
+pub(super) fn by_handle(transaction: &Transaction<'_>, name: &Handle) -> Result<Option<Person>, StateError> {
+    let query = "SELECT id, handle, disabled FROM persons WHERE handle = ?1";
+    transaction.query_row(query, params![name.as_str()], columns).optional()?.map(person).transpose()
+}
+
+pub(super) fn record(
+    transaction: &Transaction<'_>,
+    name: &Handle,
+) -> Result<Option<PersonRecord>, StateError> {
+    let Some(person) = by_handle(transaction, name)? else { return Ok(None) };
+    complete(transaction, person).map(Some)
+}
+
+pub(super) fn all(transaction: &Transaction<'_>) -> Result<Vec<PersonRecord>, StateError> {
+    let mut query = transaction.prepare("SELECT id, handle, disabled FROM persons ORDER BY handle")?;
+    let rows = query.query_map([], columns)?.collect::<Result<Vec<_>, _>>()?;
+    rows.into_iter().map(|row| complete(transaction, person(row)?)).collect()
+}
+
+pub(super) fn set_standing(
+    transaction: &Transaction<'_>,
+    name: &Handle,
+    standing: Standing,
+) -> Result<Change, StateError> {
+    let person = by_handle(transaction, name)?.ok_or_else(|| StateError::NoSuchPerson(name.clone()))?;
+    if person.standing == standing {
+        return Ok(Change::None);
+    }
+    let disabled = match standing {
+        Standing::Enabled => 0,
+        Standing::Disabled => 1,
+    };
+    transaction.execute("UPDATE persons SET disabled = ?1 WHERE id = ?2", params![disabled, person.id.0])?;
+    Ok(Change::Made)
+}
+
+fn complete(transaction: &Transaction<'_>, person: Person) -> Result<PersonRecord, StateError> {
+    let created =
+        transaction.query_row("SELECT created FROM persons WHERE id = ?1", params![person.id.0], |row| {
+            row.get::<_, i64>(0)
+        })?;
+    let mut query = transaction.prepare("SELECT spki_sha256 FROM keys WHERE person = ?1 ORDER BY added")?;
+    let keys =
+        query.query_map(params![person.id.0], |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>, _>>()?;
+    let keys = keys.into_iter().map(|blob| bytes(blob, "key hash").map(KeyHash)).collect::<Result<_, _>>()?;
+    let has_factor = transaction
+        .query_row("SELECT 1 FROM factors WHERE person = ?1", params![person.id.0], |_| Ok(()))
+        .optional()?
+        .is_some();
+    let counted = attempts::counted(transaction, person.id)?;
+    Ok(PersonRecord {
+        created: time(created)?,
+        keys,
+        factor: if has_factor { FactorPresence::Totp } else { FactorPresence::None },
+        failures: counted.failures,
+        lock: counted.lock,
+        last_sign_in: counted.last_sign_in,
+        person,
+    })
+}
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<(i64, String, i64)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn person((id, name, disabled): (i64, String, i64)) -> Result<Person, StateError> {
+    let standing = if disabled == 0 { Standing::Enabled } else { Standing::Disabled };
+    Ok(Person { id: PersonId(id), handle: handle(&name)?, standing })
+}

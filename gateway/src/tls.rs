@@ -1,0 +1,27 @@
+//! Who may finish a handshake: CA, CRL, the gateway's own certificate, and how
+//! they change while it runs.
+//!
+//! TLS 1.3 only, a client certificate always, the CRL's own end enforced, no
+//! session tickets and no early data: a certificate is judged anew on every
+//! connection. [`Material`] is what the four files say, read and checked as a
+//! whole; [`Reloader`] watches them and swaps whole new material in. What is
+//! broken or older than what is in use is refused and the old stays. This
+//! module never decides who a person is: it only knows certificates.
+//!
+//! Order: `Material::read` at start -> `Reloader::new` -> `server_config` for
+//! the endpoint -> `Reloader::run`, which announces each [`Current`] so that
+//! the endpoint takes the new configuration and live sign-ins are walked with
+//! [`Trust::verify`].
+
+mod material;
+mod reload;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod trust;
+
+pub(crate) use material::private;
+pub use material::{Files, Material};
+pub use reload::{Current, LOOK_EVERY, Look, Reloader};
+pub use transport::{ConfigError, Windows, server_config};
+pub use trust::{Trust, Unfit};

@@ -1,0 +1,276 @@
+//! The four files read as a whole: CA, CRL, certificate chain, key.
+
+use super::Trust;
+use crate::problem::Problem;
+use jiff::Timestamp;
+use rustls::RootCertStore;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
+use x509_parser::time::ASN1Time;
+
+/// The largest file that is read: a CRL of some ten thousand entries.
+const LONGEST_FILE: u64 = 1024 * 1024;
+
+/// Where the four files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The CA's certificate, PEM; several while a CA is being replaced.
+    pub ca: PathBuf,
+    /// The CA's revocation list, PEM.
+    pub crl: PathBuf,
+    /// The gateway's certificate and what leads to its CA, PEM.
+    pub cert: PathBuf,
+    /// The gateway's private key, PEM, readable by nobody else.
+    pub key: PathBuf,
+}
+
+/// The bytes of the four files, read once: what is checked is what is used.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Contents {
+    ca: Vec<u8>,
+    crl: Vec<u8>,
+    cert: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// Four files that passed every check together.
+#[derive(Debug)]
+pub struct Material {
+    trust: Trust,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    /// When the gateway's own certificate expires.
+    pub certificate_expires: Timestamp,
+    /// When the CRL says that it was made.
+    pub crl_made: Timestamp,
+    /// When the CRL lapses: sign-ins are refused from then on.
+    pub crl_lapses: Timestamp,
+    /// How many certificates the CRL revokes.
+    pub revoked: usize,
+}
+
+impl Contents {
+    /// Reads the files; all that can't be read or must not be is named.
+    pub(super) fn read(files: &Files) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut take = |path: &Path, key: &str| match read_bounded(path, key) {
+            Ok(bytes) => bytes,
+            Err(problem) => {
+                problems.push(problem);
+                Vec::new()
+            }
+        };
+        let ca = take(&files.ca, "[tls] ca");
+        let crl = take(&files.crl, "[tls] crl");
+        let cert = take(&files.cert, "[tls] cert");
+        let key = take(&files.key, "[tls] key");
+        if let Err(problem) = private(&files.key, "[tls] key") {
+            problems.push(problem);
+        }
+        if problems.is_empty() { Ok(Self { ca, crl, cert, key }) } else { Err(problems) }
+    }
+}
+
+impl Material {
+    /// Reads and checks the four files at `now`.
+    ///
+    /// # Errors
+    /// All that is wrong with them; then nothing is to be used.
+    pub fn read(files: &Files, now: Timestamp) -> Result<Self, Vec<Problem>> {
+        Self::parse(files, &Contents::read(files)?, now)
+    }
+
+    pub(super) fn parse(files: &Files, contents: &Contents, now: Timestamp) -> Result<Self, Vec<Problem>> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut problems = Vec::new();
+        let authorities = authorities(&files.ca, &contents.ca, now).map_err(|problem| problems.push(problem));
+        let crl = authorities.as_ref().ok().map(|authorities| {
+            revocations(&files.crl, &contents.crl, authorities, &provider, now)
+                .map_err(|problem| problems.push(problem))
+        });
+        let own = own_identity(files, contents, &provider, now).map_err(|problem| problems.push(problem));
+        let (Ok(authorities), Some(Ok(crl)), Ok((chain, key, certificate_expires))) = (authorities, crl, own)
+        else {
+            return Err(problems);
+        };
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots
+                .add(authority)
+                .map_err(|error| vec![Problem::new(&files.ca, error.to_string()).key("[tls] ca")])?;
+        }
+        let trust = Trust::new(roots, vec![crl.list], provider)
+            .map_err(|error| vec![Problem::new(&files.crl, error.to_string()).key("[tls] crl")])?;
+        let (crl_made, crl_lapses, revoked) = (crl.made, crl.lapses, crl.revoked);
+        Ok(Self { trust, chain, key, certificate_expires, crl_made, crl_lapses, revoked })
+    }
+
+    /// The CA and CRL as a judge of certificates.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.chain.clone()
+    }
+
+    pub(super) fn key(&self) -> PrivateKeyDer<'static> {
+        self.key.clone_key()
+    }
+}
+
+fn authorities(path: &Path, pem: &[u8], now: Timestamp) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let key = "[tls] ca";
+    let list = certificates(path, key, pem)?;
+    for der in &list {
+        let certificate = parse_certificate(path, key, der)?;
+        if !certificate.is_ca() {
+            return Err(
+                Problem::new(path, format!("{} is not a CA certificate", certificate.subject())).key(key)
+            );
+        }
+        in_time(path, key, &certificate, now)?;
+    }
+    Ok(list)
+}
+
+fn own_identity(
+    files: &Files,
+    contents: &Contents,
+    provider: &CryptoProvider,
+    now: Timestamp,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, Timestamp), Problem> {
+    let (cert_key, key_key) = ("[tls] cert", "[tls] key");
+    let chain = certificates(&files.cert, cert_key, &contents.cert)?;
+    let Some(first) = chain.first() else {
+        return Err(Problem::new(&files.cert, "holds no certificate").key(cert_key));
+    };
+    let expires = in_time(&files.cert, cert_key, &parse_certificate(&files.cert, cert_key, first)?, now)?;
+    let key = PrivateKeyDer::from_pem_slice(&contents.key)
+        .map_err(|error| Problem::new(&files.key, format!("holds no private key: {error}")).key(key_key))?;
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), provider).map_err(|error| {
+        let reason = format!("does not belong to {}: {error}", files.cert.display());
+        Problem::new(&files.key, reason).key(key_key).hint("name the key that the certificate was made for")
+    })?;
+    Ok((chain, key, expires))
+}
+
+struct Revocations {
+    list: CertificateRevocationListDer<'static>,
+    made: Timestamp,
+    lapses: Timestamp,
+    revoked: usize,
+}
+
+fn revocations(
+    path: &Path,
+    pem: &[u8],
+    authorities: &[CertificateDer<'static>],
+    provider: &CryptoProvider,
+    now: Timestamp,
+) -> Result<Revocations, Problem> {
+    let refuse = |reason: String| Problem::new(path, reason).key("[tls] crl");
+    let list = CertificateRevocationListDer::from_pem_slice(pem)
+        .map_err(|error| refuse(format!("holds no revocation list in PEM: {error}")))?;
+    let (_, crl) = CertificateRevocationList::from_der(&list)
+        .map_err(|error| refuse(format!("is no revocation list: {error}")))?;
+    if !authorities.iter().any(|authority| signed_by(&crl, authority, provider)) {
+        return Err(refuse("is not signed by the CA".to_owned()).hint("name the CRL of the CA in [tls] ca"));
+    }
+    let made = stamp(crl.last_update()).ok_or_else(|| refuse("has an impossible date".to_owned()))?;
+    let lapses = crl.next_update().and_then(stamp).ok_or_else(|| {
+        refuse("does not say when it lapses (nextUpdate)".to_owned()).hint("issue one that does")
+    })?;
+    if made > now {
+        return Err(refuse(format!("is from the future, {made}")).hint("check the clock of both machines"));
+    }
+    if lapses <= now {
+        return Err(refuse(format!("lapsed on {lapses}")).hint("issue a new one with the CA"));
+    }
+    let revoked = crl.iter_revoked_certificates().count();
+    Ok(Revocations { made, lapses, revoked, list: list.clone() })
+}
+
+/// Tries the algorithms that a handshake would accept too. Only the CA's key
+/// can make a signature that any of them takes.
+fn signed_by(crl: &CertificateRevocationList<'_>, authority: &[u8], provider: &CryptoProvider) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(authority) else { return false };
+    let key = &certificate.public_key().subject_public_key.data;
+    certificate.subject() == crl.issuer()
+        && provider.signature_verification_algorithms.all.iter().any(|algorithm| {
+            algorithm.verify_signature(key, crl.tbs_cert_list.as_ref(), &crl.signature_value.data).is_ok()
+        })
+}
+
+fn certificates(path: &Path, key: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let list = list.map_err(|error| Problem::new(path, format!("is no PEM file: {error}")).key(key))?;
+    if list.is_empty() {
+        return Err(Problem::new(path, "holds no certificate in PEM").key(key));
+    }
+    Ok(list)
+}
+
+fn parse_certificate<'a>(path: &Path, key: &str, der: &'a [u8]) -> Result<X509Certificate<'a>, Problem> {
+    let parsed = X509Certificate::from_der(der);
+    let (_, certificate) =
+        parsed.map_err(|error| Problem::new(path, format!("is no certificate: {error}")).key(key))?;
+    Ok(certificate)
+}
+
+/// Refuses a certificate out of its time; tells when it expires.
+fn in_time(
+    path: &Path,
+    key: &str,
+    certificate: &X509Certificate<'_>,
+    now: Timestamp,
+) -> Result<Timestamp, Problem> {
+    let validity = certificate.validity();
+    let (Some(begins), Some(expires)) = (stamp(validity.not_before), stamp(validity.not_after)) else {
+        return Err(Problem::new(path, "has impossible dates").key(key));
+    };
+    if expires <= now {
+        return Err(Problem::new(path, format!("expired on {expires}"))
+            .key(key)
+            .hint("renew the certificate"));
+    }
+    if begins > now {
+        let problem = Problem::new(path, format!("is not valid before {begins}")).key(key);
+        return Err(problem.hint("check this machine's clock"));
+    }
+    Ok(expires)
+}
+
+fn stamp(time: ASN1Time) -> Option<Timestamp> {
+    Timestamp::from_second(time.timestamp()).ok()
+}
+
+/// Reads a file that is not longer than [`LONGEST_FILE`].
+fn read_bounded(path: &Path, key: &str) -> Result<Vec<u8>, Problem> {
+    let refuse = |error: std::io::Error| Problem::new(path, error.to_string()).key(key);
+    let length = std::fs::metadata(path).map_err(refuse)?.len();
+    if length > LONGEST_FILE {
+        return Err(Problem::new(path, format!("is longer than {LONGEST_FILE} bytes")).key(key));
+    }
+    std::fs::read(path).map_err(refuse)
+}
+
+/// Refuses a secret file that anybody but its owner can read.
+pub(crate) fn private(path: &Path, key: &str) -> Result<(), Problem> {
+    // A file that is not there is named by whoever reads it.
+    let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let problem = Problem::new(path, format!("others may read this secret (mode {mode:03o})")).key(key);
+    Err(problem.hint(format!("chmod 600 {}", path.display())))
+}

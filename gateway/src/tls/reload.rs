@@ -1,0 +1,273 @@
+//! Watches the four files and swaps whole new material in.
+
+use super::material::Contents;
+use super::{Files, Material, Trust, Unfit, Windows, server_config};
+use crate::clock::Clock;
+use crate::problem::Problem;
+use jiff::{SignedDuration, Timestamp};
+use rustls::pki_types::CertificateDer;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How often the files are looked at.
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Days before its end at which a CRL raises an alarm.
+const ALARM_DAYS: [i64; 3] = [30, 14, 3];
+
+/// The material in use and the endpoint configuration made of it.
+pub struct Current {
+    /// What the files say.
+    pub material: Material,
+    /// For `Endpoint::set_server_config`.
+    pub quinn: quinn::ServerConfig,
+    /// Counts up with each reload, from 1.
+    pub generation: u64,
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Current").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+/// What one look at the files found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// The same bytes as before, or broken ones that may still be half written.
+    Same,
+    /// New material is in use; sign-ins must be walked.
+    Reloaded,
+    /// The files have settled on something that is refused; the old stays.
+    Refused(Vec<Problem>),
+}
+
+/// Watches the files; holds what is in use.
+#[derive(Debug)]
+pub struct Reloader {
+    files: Files,
+    windows: Windows,
+    clock: Arc<dyn Clock>,
+    current: watch::Sender<Arc<Current>>,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    in_use: Contents,
+    /// Broken contents that were seen once; told when seen again.
+    broken: Option<Result<Contents, Vec<Problem>>>,
+    told: bool,
+    crl_alarm: Option<i64>,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Seen").field("told", &self.told).finish_non_exhaustive()
+    }
+}
+
+impl Reloader {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn open(files: Files, windows: Windows, clock: Arc<dyn Clock>) -> Result<Self, Vec<Problem>> {
+        let contents = Contents::read(&files)?;
+        let material = Material::parse(&files, &contents, clock.wall())?;
+        let quinn = server_config(&material, &windows, Arc::clone(&clock))
+            .map_err(|error| vec![Problem::new(&files.cert, error.to_string()).key("[tls]")])?;
+        let (current, _) = watch::channel(Arc::new(Current { material, quinn, generation: 1 }));
+        let seen = Seen { in_use: contents, broken: None, told: false, crl_alarm: None };
+        Ok(Self { files, windows, clock, current, seen: Mutex::new(seen) })
+    }
+
+    /// What is in use now.
+    pub fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Hears of each new [`Current`].
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Current>> {
+        self.current.subscribe()
+    }
+
+    /// Judges a live sign-in's chain against the newest CA and CRL.
+    pub fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), Unfit> {
+        self.trust().verify(chain, self.clock.wall())
+    }
+
+    /// The newest CA and CRL.
+    pub fn trust(&self) -> Trust {
+        self.current.borrow().material.trust().clone()
+    }
+
+    /// Looks at the files once. Blocks on the disk.
+    pub fn look(&self) -> Look {
+        let mut seen = lock(&self.seen);
+        let read = Contents::read(&self.files);
+        if read.as_ref() == Ok(&seen.in_use) {
+            seen.broken = None;
+            seen.told = false;
+            return Look::Same;
+        }
+        match read.clone().and_then(|contents| self.build(&contents).map(|current| (contents, current))) {
+            Ok((contents, current)) => {
+                *seen = Seen { in_use: contents, broken: None, told: false, crl_alarm: None };
+                self.current.send_replace(Arc::new(current));
+                Look::Reloaded
+            }
+            Err(problems) => seen.broken(read, problems),
+        }
+    }
+
+    /// The alarm that is due for the CRL's end, each at most once: days left,
+    /// at most 30, 14 and 3, and 0 or less when it has lapsed.
+    pub fn crl_alarm(&self) -> Option<i64> {
+        let current = self.current();
+        let due = alarm_due(current.material.crl_made, current.material.crl_lapses, self.clock.wall())?;
+        let mut seen = lock(&self.seen);
+        if seen.crl_alarm.is_some_and(|told| told <= due) {
+            return None;
+        }
+        seen.crl_alarm = Some(due);
+        Some(due)
+    }
+
+    fn build(&self, contents: &Contents) -> Result<Current, Vec<Problem>> {
+        let material = Material::parse(&self.files, contents, self.clock.wall())?;
+        let old = self.current();
+        // An older list could make a revoked certificate good again.
+        if material.crl_made < old.material.crl_made {
+            let reason =
+                format!("is older ({}) than the one in use ({})", material.crl_made, old.material.crl_made);
+            return Err(vec![Problem::new(&self.files.crl, reason).key("[tls] crl")]);
+        }
+        let quinn = server_config(&material, &self.windows, Arc::clone(&self.clock))
+            .map_err(|error| vec![Problem::new(&self.files.cert, error.to_string()).key("[tls]")])?;
+        Ok(Current { material, quinn, generation: old.generation.saturating_add(1) })
+    }
+}
+
+impl Seen {
+    /// Several files are replaced one after the other: what is broken counts
+    /// only when it is still the same at the next look, and is told once.
+    fn broken(&mut self, read: Result<Contents, Vec<Problem>>, problems: Vec<Problem>) -> Look {
+        if self.broken.as_ref() != Some(&read) {
+            self.broken = Some(read);
+            self.told = false;
+            return Look::Same;
+        }
+        if self.told {
+            return Look::Same;
+        }
+        self.told = true;
+        Look::Refused(problems)
+    }
+}
+
+/// A list made for a month raises no alarm on its first day: only thresholds
+/// within the second half of its time count.
+fn alarm_due(made: Timestamp, lapses: Timestamp, now: Timestamp) -> Option<i64> {
+    let left = lapses.duration_since(now);
+    if left <= SignedDuration::ZERO {
+        return Some(0);
+    }
+    let half = lapses.duration_since(made) / 2;
+    let days = |days: i64| SignedDuration::from_hours(days.saturating_mul(24));
+    ALARM_DAYS.into_iter().rev().find(|threshold| left <= days(*threshold) && days(*threshold) <= half)
+}
+
+/// A poisoned lock here guards what was seen last: whole at any moment.
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Plant, Purpose, noon};
+    use rustls::pki_types::pem::PemObject;
+
+    fn reloader(plant: &Plant) -> Reloader {
+        let config = plant.config().unwrap();
+        Reloader::open(config.tls, config.limits.windows(), plant.clock.clone()).unwrap()
+    }
+
+    fn client(plant: &Plant, serial: u64) -> Vec<CertificateDer<'static>> {
+        vec![
+            CertificateDer::from_pem_slice(plant.issue(serial, Purpose::Client, 30).certificate.as_bytes())
+                .unwrap(),
+        ]
+    }
+
+    #[test]
+    fn a_new_list_is_taken_at_the_next_look() {
+        let plant = Plant::new();
+        let reloader = reloader(&plant);
+        let person = client(&plant, 10);
+        let heard = reloader.subscribe();
+        assert_eq!((reloader.look(), reloader.verify(&person)), (Look::Same, Ok(())));
+        plant.write_crl(&[10], noon(), 60);
+        assert_eq!((reloader.look(), reloader.verify(&person)), (Look::Reloaded, Err(Unfit::Revoked)));
+        assert_eq!((reloader.look(), reloader.current().generation), (Look::Same, 2));
+        assert!(heard.has_changed().unwrap());
+    }
+
+    #[test]
+    fn broken_files_change_nothing_and_are_told_once() {
+        let plant = Plant::new();
+        let reloader = reloader(&plant);
+        let person = client(&plant, 10);
+        plant.write("crl.pem", "not a list");
+        assert_eq!(reloader.look(), Look::Same, "it may be half written");
+        let Look::Refused(problems) = reloader.look() else { panic!("not told") };
+        assert!(problems.iter().any(|problem| problem.key.as_deref() == Some("[tls] crl")), "{problems:?}");
+        assert_eq!((reloader.look(), reloader.verify(&person)), (Look::Same, Ok(())));
+        std::fs::remove_file(plant.path("crl.pem")).unwrap();
+        assert_eq!(reloader.look(), Look::Same);
+        assert!(matches!(reloader.look(), Look::Refused(_)));
+        plant.write_crl(&[10], noon(), 60);
+        assert_eq!((reloader.look(), reloader.verify(&person)), (Look::Reloaded, Err(Unfit::Revoked)));
+    }
+
+    #[test]
+    fn an_older_list_can_not_bring_a_revoked_certificate_back() {
+        let plant = Plant::new();
+        plant.write_crl(&[10], noon(), 60);
+        let reloader = reloader(&plant);
+        plant.write_crl(&[], noon() - SignedDuration::from_hours(1), 60);
+        assert_eq!(reloader.look(), Look::Same);
+        let Look::Refused(problems) = reloader.look() else { panic!("not told") };
+        assert!(problems.iter().any(|problem| problem.reason.contains("is older")), "{problems:?}");
+        assert_eq!(reloader.verify(&client(&plant, 10)), Err(Unfit::Revoked));
+    }
+
+    #[test]
+    fn certificate_and_key_are_swapped_together_or_not_at_all() {
+        let plant = Plant::new();
+        let reloader = reloader(&plant);
+        let renewed = plant.issue(77, Purpose::Server, 90);
+        plant.write("gateway.pem", &renewed.certificate);
+        assert_eq!((reloader.look(), reloader.current().generation), (Look::Same, 1));
+        plant.write_secret("gateway.key", &renewed.key);
+        assert_eq!((reloader.look(), reloader.current().generation), (Look::Reloaded, 2));
+    }
+
+    #[test]
+    fn the_end_of_a_list_is_told_at_30_14_and_3_days_and_when_it_has_come() {
+        let plant = Plant::new();
+        let reloader = reloader(&plant);
+        let mut told = Vec::new();
+        for _ in 0..62 {
+            told.extend(reloader.crl_alarm());
+            plant.advance_days(1);
+        }
+        assert_eq!(told, [30, 14, 3, 0]);
+        // One that was made for a week only.
+        let week = noon() + SignedDuration::from_hours(24 * 7);
+        assert_eq!(alarm_due(noon(), week, noon()), None);
+        assert_eq!(alarm_due(noon(), week, week - SignedDuration::from_hours(70)), Some(3));
+    }
+}

@@ -1,0 +1,17 @@
+//! The recording from outside: what is written is read back, what is changed
+//! is found, what fails stops.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "a test that goes out of bounds fails, which is what it is for"
+)]
+
+mod disk;
+mod failing;
+mod format;
+mod round;
+mod sample;
+mod tampering;
+mod vector;

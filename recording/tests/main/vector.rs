@@ -1,0 +1,80 @@
+//! The committed recording of `FORMAT.md` reads as it did when it was made:
+//! by the crate and by the independent reading of the format.
+
+use crate::format::{Keys, frames, key_block, kind, leaf, root};
+use crate::sample::{at, bytes, moment};
+use recording::{
+    Body, Decision, Event, Identity, Mode, Opened, PublicKey, Statement, Stop, Tap, Verdict, verify,
+};
+use std::io::Cursor;
+
+const PUBLIC_KEY: &str = "plant-a+e749abf4+Aan/ia1in6m6e79xpW1ZA2ZK8zVCUGBdo4Nlediq0Io8";
+const IDENTITY: &str = "AGE-SECRET-KEY-18TCJV9VC9V66WXHSJVLH3ALH4NV0P48CP9WPFXSHQ8DXASNP082Q59YYLX";
+const REQUEST: &[u8] = &[0, 1, 0, 0, 0, 6, 1, 6, 0, 100, 2, 219];
+
+fn file() -> Vec<u8> {
+    let text: String = include_str!("../../vectors/small.hex").split_whitespace().collect();
+    hex::decode(text).unwrap()
+}
+
+#[test]
+fn the_vector_verifies_and_reads() {
+    let key: PublicKey = PUBLIC_KEY.parse().unwrap();
+    let report = verify(Cursor::new(file()), &key).unwrap();
+    assert_eq!(report.verdict, Verdict::Clean);
+    assert_eq!(report.header.unwrap().mode, Mode::Default);
+    let identity = Identity::parse(IDENTITY).unwrap();
+    let mut opened = Opened::decrypt(Cursor::new(file()), &identity).unwrap();
+    let entries: Vec<_> = opened.by_ref().map(|recorded| recorded.unwrap().entry).collect();
+    assert_eq!(entries[0], at(2, bytes(1, Tap::FromClient, 0, REQUEST)));
+    assert_eq!(entries[2], at(2, bytes(1, Tap::ToDevice, 0, REQUEST)));
+    let Body::Event(Event::Operation { request: 1, decision, text, .. }) = &entries[1].body else {
+        panic!("{entries:?}");
+    };
+    assert_eq!((*decision, text.as_str()), (Decision::Allow, "write holding[100] = 731"));
+    assert_eq!(entries.len(), 3);
+    assert!(matches!(opened.stop(), Stop::Ended(end) if end.reason == "client closed"));
+}
+
+#[test]
+fn the_vector_follows_the_format_by_an_independent_reading() {
+    let file = file();
+    let keys = Keys::unwrap(&file, IDENTITY);
+    assert_eq!(keys.commitment, file[83..115]);
+    let all = frames(&file);
+    let kinds: Vec<u8> = all.iter().map(|frame| kind(&file[frame.clone()])).collect();
+    assert_eq!(kinds, [2, 1, 2, 3, 2]);
+    assert_eq!(all.last().unwrap().end, file.len());
+    let mut leaves = vec![leaf(&file[..key_block(&file).end])];
+    for frame in &all {
+        let bytes = &file[frame.clone()];
+        assert_eq!(bytes[17..49], leaves.last().unwrap()[..], "chain");
+        if kind(bytes) == 2 {
+            let key = PUBLIC_KEY.parse().unwrap();
+            let statement = Statement::verify(&bytes[49..], &key).unwrap();
+            assert_eq!(statement.root.to_vec(), root(&leaves));
+            assert_eq!(statement.leaves, leaves.len() as u64);
+            assert_eq!(statement.bytes, frame.start as u64);
+        }
+        leaves.push(leaf(bytes));
+    }
+    let plaintext = keys.open(&file[all[1].clone()]).unwrap();
+    let documented: String = include_str!("../../vectors/small.plaintext.hex").split_whitespace().collect();
+    assert_eq!(hex::encode(&plaintext), documented);
+    let last = Statement::verify(&file[all[4].start + 49..], &PUBLIC_KEY.parse().unwrap()).unwrap();
+    assert_eq!(last.time, moment(50).wall);
+}
+
+#[test]
+fn the_format_s_page_shows_the_vector() {
+    let page = include_str!("../../FORMAT.md");
+    for text in [PUBLIC_KEY, IDENTITY] {
+        assert!(page.contains(text), "{text}");
+    }
+    for line in include_str!("../../vectors/small.hex").lines() {
+        assert!(page.contains(line), "{line}");
+    }
+    for line in include_str!("../../vectors/small.plaintext.hex").lines() {
+        assert!(page.contains(line), "{line}");
+    }
+}

@@ -1,0 +1,163 @@
+//! Tools that nobody here wrote, provided for the tests that need them.
+//!
+//! A Python virtual environment under `target/interop/` holds the pinned
+//! packages of `tests/interop/requirements.txt`. The first test that asks
+//! makes it under a file lock, later runs find it ready. Where there is no
+//! python3, or nothing can be fetched, the tests say so and skip; with
+//! `CI=true` they fail instead. Nothing is installed outside `target/`.
+
+use crate::{
+    binaries::{lock, target, workspace},
+    process::{Finished, Process},
+};
+use anyhow::Context;
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::Duration,
+};
+
+/// Fetching packages may take a slow line a while.
+const FETCH: Duration = Duration::from_secs(300);
+
+/// The tools at hand.
+#[derive(Debug)]
+pub struct Tools {
+    python: PathBuf,
+}
+
+/// The tools, or `None` after having said why there are none.
+///
+/// # Panics
+/// With `CI=true`, where a skipped test would look like a passed one.
+pub fn tools() -> Option<&'static Tools> {
+    static TOOLS: OnceLock<Option<Tools>> = OnceLock::new();
+    let found = TOOLS.get_or_init(|| match provide() {
+        Ok((tools, versions)) => {
+            say(&format!("interop: uses {}", versions.trim().replace('\n', ", ")));
+            Some(tools)
+        }
+        Err(error) => {
+            let demanded = std::env::var("CI").is_ok_and(|value| value == "true");
+            assert!(!demanded, "interop tools can't be had, and CI=true demands them: {error:#}");
+            say(&format!("interop: SKIPPED, {error:#}"));
+            None
+        }
+    });
+    found.as_ref()
+}
+
+/// Past the test harness' capture: whoever reads the run shall see it.
+fn say(line: &str) {
+    // A closed standard error is no reason to fail a test.
+    let _written = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Makes the environment if its marker is not of these requirements.
+fn provide() -> anyhow::Result<(Tools, String)> {
+    let wanted = std::fs::read_to_string(script("requirements.txt"))?;
+    let _lock = lock("interop")?;
+    let folder = target().join("interop");
+    let (marker, python) = (folder.join("ready"), folder.join("venv/bin/python"));
+    let tools = Tools { python };
+    if let Ok(ready) = std::fs::read_to_string(&marker)
+        && let Some(versions) = ready.strip_prefix(&wanted)
+        && tools.python.exists()
+    {
+        return Ok((tools, versions.to_owned()));
+    }
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv"]).arg(folder.join("venv"));
+    step("python3 -m venv", &mut venv).context("python3 with its venv module is needed")?;
+    let mut pip = Command::new(&tools.python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    step("pip install", pip.arg(script("requirements.txt")))?;
+    let mut python = Command::new(&tools.python);
+    let mut freeze = Command::new(&tools.python);
+    let python = step("python --version", python.arg("--version"))?;
+    let packages = step("pip freeze", freeze.args(["-m", "pip", "freeze", "--disable-pip-version-check"]))?;
+    let versions = format!("{}{}", python.out, packages.out);
+    std::fs::write(&marker, format!("{wanted}{versions}"))?;
+    Ok((tools, versions))
+}
+
+fn step(name: &str, command: &mut Command) -> anyhow::Result<Finished> {
+    Process::start(name, command)?.finish(FETCH)?.expect_code(0).context(name.to_owned())
+}
+
+/// A file of `tests/interop/`.
+fn script(name: &str) -> PathBuf {
+    workspace().join("tests/interop").join(name)
+}
+
+/// A Modbus device made of pymodbus.
+#[derive(Debug)]
+pub struct Device {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Device {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The PDUs in hex that it decoded so far, in order.
+    ///
+    /// # Errors
+    /// If it printed something else.
+    pub fn requests(&self) -> anyhow::Result<Vec<String>> {
+        let said = self.process.said();
+        let lines = said.lines().filter(|line| !line.starts_with("listening "));
+        lines
+            .map(|line| {
+                let seen: serde_json::Value = serde_json::from_str(line).context(line.to_owned())?;
+                Ok(seen["pdu"].as_str().context("pdu")?.to_owned())
+            })
+            .collect()
+    }
+}
+
+impl Tools {
+    /// Starts the pymodbus device on a free port.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn device(&self) -> anyhow::Result<Device> {
+        let process = Process::start("pymodbus device", &mut self.script("modbus_server.py"))?;
+        let line = process.wait_for_words("listening ")?;
+        let address = line.trim_start_matches("listening ").parse()?;
+        Ok(Device { process, address })
+    }
+
+    /// Runs pymodbus' client through `steps` (see `modbus_client.py`); gives
+    /// one result for each.
+    ///
+    /// # Errors
+    /// If it fails or does not end.
+    pub fn technician(
+        &self,
+        address: SocketAddr,
+        steps: &serde_json::Value,
+    ) -> anyhow::Result<Vec<serde_json::Value>> {
+        let mut command = self.script("modbus_client.py");
+        let input = serde_json::to_vec(steps)?;
+        let process = Process::start_with_input("pymodbus client", command.arg(address.to_string()), &input)?;
+        let finished = process.finish(crate::process::PATIENCE)?.expect_code(0)?;
+        finished.out.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg("-u").arg(Path::new(&script(name)));
+        command
+    }
+}

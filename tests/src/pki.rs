@@ -1,0 +1,41 @@
+//! Certificates and lists that have run out, which no tool makes on purpose.
+
+use crate::workshop::Workshop;
+use anyhow::Context;
+use certs_dev::authority::{Authority, Dates, Holder};
+use rcgen::{CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, SerialNumber};
+use std::fs;
+use time::{Duration, OffsetDateTime};
+
+/// Gives `person` a certificate that ended yesterday.
+///
+/// # Errors
+/// If the PKI of the workshop can't be read or written.
+pub fn expire(workshop: &Workshop, person: &str) -> anyhow::Result<()> {
+    let now = OffsetDateTime::now_utc();
+    let dates = Dates { from: now - Duration::days(10), until: now - Duration::days(1) };
+    let issued = Authority::in_folder(&workshop.path("pki"))?.issue(&Holder::parse(person)?, dates)?;
+    workshop.write(&format!("pki/people/{person}.pem"), &issued.certificate_pem)?;
+    // Written over the old key, so its mode stays.
+    workshop.write(&format!("pki/people/{person}.key"), &issued.key_pem)
+}
+
+/// Replaces the CRL by one whose next update was due yesterday.
+///
+/// # Errors
+/// If the PKI of the workshop can't be read or written.
+pub fn lapse_crl(workshop: &Workshop) -> anyhow::Result<()> {
+    let read = |name: &str| fs::read_to_string(workshop.path(name)).context(name.to_owned());
+    let key = KeyPair::from_pem(&read("pki/ca.key")?)?;
+    let issuer = Issuer::from_ca_cert_pem(&read("pki/ca.pem")?, key)?;
+    let now = OffsetDateTime::now_utc();
+    let list = CertificateRevocationListParams {
+        this_update: now - Duration::days(10),
+        next_update: now - Duration::days(1),
+        crl_number: SerialNumber::from(9),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    workshop.write("pki/crl.pem", &list.signed_by(&issuer)?.pem()?)
+}

@@ -1,0 +1,142 @@
+//! Sessions that end by another's hand, and what is left of them.
+
+use std::time::{Duration, Instant};
+use tests::{
+    evidence::Evidence,
+    modbus::{Answer, Tool},
+    plant::{Auditor, Connection, Gateway},
+    plc::{Manners, Plc},
+    workshop::{OTHER_TECHNICIAN, PRESS_LINE, TECHNICIAN, Workshop},
+};
+
+/// Promise 7: hard endings stop the flow within a second; a machine that is
+/// busy with other tests gets the same again.
+const HARD: Duration = Duration::from_secs(2);
+
+/// Writes until the way is closed; gives when the last write was answered.
+fn write_until_closed(tool: &mut Tool) -> Instant {
+    let mut last = Instant::now();
+    for value in 0.. {
+        match tool.write_holding(100, value % 900) {
+            Ok(Answer::Data(_)) => last = Instant::now(),
+            Ok(Answer::Exception(code)) => panic!("denied with {code}"),
+            Err(_) => break,
+        }
+    }
+    last
+}
+
+/// Has a technician write in a loop, ends the session by `end`, and checks
+/// how long the device went on receiving.
+fn ends_hard(end: impl FnOnce(&Gateway<'_>, &Workshop), reason: &str) {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let connection = gateway.import(TECHNICIAN).unwrap().connect(&[PRESS_LINE]).unwrap();
+    let mut tool = Tool::connect(connection.address()).unwrap();
+    let writer = std::thread::spawn(move || write_until_closed(&mut tool));
+    assert!(plc.wait_until(Duration::from_secs(20), |log| log.requests().len() > 20));
+    end(&gateway, &workshop);
+    let asked = Instant::now();
+    writer.join().unwrap();
+    assert!(plc.wait_until(Duration::from_secs(20), |log| log.connections.iter().all(|one| one.ended)));
+    let last = plc.log().connections[0].last_byte.unwrap();
+    assert!(last.saturating_duration_since(asked) < HARD, "bytes came {:?} after", last - asked);
+    let finished = connection.finish().unwrap();
+    assert!(finished.all().contains(reason), "{finished}");
+    assert_eq!(finished.code, Some(6), "{finished}");
+    agree(&plc, &workshop, 0);
+}
+
+/// The only recording verifies with `code` and has every byte of the device.
+fn agree(plc: &Plc, workshop: &Workshop, code: i32) {
+    let [recording] = workshop.recordings().unwrap().try_into().unwrap();
+    let finished = Auditor::of(workshop).verify(&recording).unwrap();
+    assert_eq!(finished.code, Some(code), "{finished}");
+    let evidence = Evidence::open(workshop, &recording).unwrap();
+    let (recorded, received) = (&evidence.channels()[0].to_device, &plc.log().connections[0].received);
+    assert!(recorded.starts_with(received), "{} recorded, {} received", recorded.len(), received.len());
+}
+
+#[test]
+fn a_killed_session_sends_no_more() {
+    let kill = |gateway: &Gateway<'_>, _: &Workshop| {
+        let listed = gateway.admin(&["sessions", "list", "--json"]).unwrap().expect_code(0).unwrap();
+        let sessions: Vec<serde_json::Value> = serde_json::from_str(&listed.out).unwrap();
+        assert_eq!(sessions.len(), 1);
+        assert_eq!(sessions[0]["person"], TECHNICIAN);
+        assert_eq!(sessions[0]["target"], PRESS_LINE);
+        let session = sessions[0]["session"].as_str().unwrap();
+        gateway.admin(&["sessions", "kill", session]).unwrap().expect_code(0).unwrap();
+    };
+    ends_hard(kill, "ended by the plant");
+}
+
+#[test]
+fn a_disabled_person_sends_no_more_and_does_not_come_back() {
+    let disable = |gateway: &Gateway<'_>, _: &Workshop| {
+        gateway.admin(&["user", "disable", TECHNICIAN]).unwrap().expect_code(0).unwrap();
+    };
+    ends_hard(disable, "the person was disabled");
+}
+
+#[test]
+fn a_revoked_certificate_sends_no_more() {
+    let revoke = |gateway: &Gateway<'_>, workshop: &Workshop| {
+        certs_dev::revoke(&workshop.path("pki"), TECHNICIAN).unwrap();
+        gateway.wait_for_event(&["crl"]).unwrap();
+    };
+    ends_hard(revoke, "the certificate was revoked");
+}
+
+#[test]
+fn a_gateway_that_dies_leaves_a_recording_of_all_that_the_device_got() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let connection = gateway.import(TECHNICIAN).unwrap().connect(&[PRESS_LINE]).unwrap();
+    let mut tool = Tool::connect(connection.address()).unwrap();
+    let writer = std::thread::spawn(move || write_until_closed(&mut tool));
+    assert!(plc.wait_until(Duration::from_secs(20), |log| log.requests().len() > 50));
+    gateway.kill().unwrap();
+    assert!(plc.wait_until(Duration::from_secs(20), |log| log.connections.iter().all(|one| one.ended)));
+    drop(connection);
+    writer.join().unwrap();
+    // No end frame: truncation can't be excluded.
+    agree(&plc, &workshop, 3);
+}
+
+#[test]
+fn a_gateway_that_is_stopped_seals_its_recordings_and_tells_its_clients() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let connection = gateway.import(TECHNICIAN).unwrap().connect(&[PRESS_LINE]).unwrap();
+    let mut tool = Tool::connect(connection.address()).unwrap();
+    assert!(matches!(tool.write_holding(100, 1).unwrap(), Answer::Data(_)));
+    gateway.terminate().unwrap().expect_code(0).unwrap();
+    let finished: tests::process::Finished = Connection::finish(connection).unwrap();
+    assert_eq!(finished.code, Some(6), "{finished}");
+    agree(&plc, &workshop, 0);
+}
+
+#[test]
+fn state_survives_a_restart() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let technician = gateway.import(TECHNICIAN).unwrap();
+    gateway.import(OTHER_TECHNICIAN).unwrap();
+    gateway.admin(&["user", "disable", OTHER_TECHNICIAN]).unwrap().expect_code(0).unwrap();
+    gateway.terminate().unwrap().expect_code(0).unwrap();
+    // The folder is broken meanwhile: what was applied is what counts.
+    workshop.write("policies/policy.csv", "p, nonsense\n").unwrap();
+    let gateway = Gateway::start(&workshop).unwrap();
+    workshop.profile(TECHNICIAN, gateway.address()).unwrap();
+    let connection = technician.connect(&[PRESS_LINE]).unwrap();
+    let mut tool = Tool::connect(connection.address()).unwrap();
+    assert_eq!(tool.read_holding(100, 1).unwrap(), Ok(vec![650]));
+    let listed = gateway.admin(&["user", "list"]).unwrap().expect_code(0).unwrap();
+    let line = listed.out.lines().find(|line| line.contains(OTHER_TECHNICIAN)).unwrap();
+    assert!(line.contains("disabled"), "{line}");
+}

@@ -1,0 +1,12 @@
+//! End-to-end tests over the real programs, one module for each subject.
+
+#![allow(clippy::unwrap_used, reason = "a step of a test that fails fails the test")]
+
+mod bad_configuration;
+mod disk;
+mod endings;
+mod interop;
+mod main_job;
+mod misbehaving;
+mod refusals;
+mod strangers;

@@ -1,0 +1,110 @@
+//! Every message in its exact bytes. A change here is a change of the protocol and raises `wire::VERSION`.
+
+use bytes::BytesMut;
+use wire::{
+    AFTER_SIGN_IN, Assurance, ChannelHeader, ChannelReply, Code, EndReason, Factor, Limits, Message, Notice,
+    Refusal, ServiceInfo, SessionId, TargetInfo, ToClient, ToGateway, Transport, decode, encode,
+};
+
+const SESSION: SessionId = SessionId::from_bytes([0xab; 16]);
+const SESSION_HEX: &str = "abababababababababababababababab";
+
+/// Compares the message's bytes with `pinned` (blanks are for the reader) and reads them back.
+fn pin<M: Message + PartialEq + std::fmt::Debug>(message: &M, pinned: &str) {
+    let pinned = pinned.replace(' ', "").replace('S', SESSION_HEX);
+    let bytes = encode(message).unwrap();
+    assert_eq!(hex::encode(&bytes), pinned, "{message:?}");
+    let mut buffered = BytesMut::from(&bytes[..]);
+    assert_eq!(decode::<M>(&mut buffered, AFTER_SIGN_IN).unwrap().as_ref(), Some(message));
+    assert!(buffered.is_empty());
+}
+
+fn plc() -> ServiceInfo {
+    ServiceInfo { name: "plc".into(), port: 502, protocol: "modbus".into(), transport: Transport::Tcp }
+}
+
+#[test]
+fn messages_to_the_gateway() {
+    pin(
+        &ToGateway::Hello { version: 1, software: "gatehouse 0.1".into() },
+        "10000000 00 01 0d 67617465686f75736520302e31",
+    );
+    pin(&ToGateway::Totp { code: Code::parse("123456").unwrap() }, "08000000 01 06 313233343536");
+    pin(&ToGateway::Targets, "01000000 02");
+    let open =
+        ToGateway::Open { request: 7, target: "a/b".into(), reason: Some("leak".into()), ticket: None };
+    pin(&open, "0d000000 03 07 03 612f62 01 04 6c65616b 00");
+    pin(&ToGateway::Close { session: SESSION }, "11000000 04 S");
+    pin(&ToGateway::Ping, "01000000 05");
+}
+
+#[test]
+fn messages_of_the_sign_in() {
+    let welcome = ToClient::Welcome {
+        version: 1,
+        gateway_time_ms: 1000,
+        person: "operator-1".into(),
+        factors: vec![Factor::Totp, Factor::Webauthn],
+        banner: Some("hi".into()),
+    };
+    pin(&welcome, "16000000 00 01 d00f 0a 6f70657261746f722d31 02 00 01 01 02 6869");
+    let signed_in = ToClient::SignedIn { assurance: Assurance::CertificateAndTotp, expires_ms: -1 };
+    pin(&signed_in, "03000000 01 00 01");
+    let refused = ToClient::Refused { code: Refusal::Factor, text: "no".into(), retry_after_s: Some(300) };
+    pin(&refused, "08000000 02 02 02 6e6f 01 ac02");
+}
+
+#[test]
+fn messages_about_targets_and_sessions() {
+    let targets =
+        ToClient::Targets(vec![TargetInfo { id: "a/b".into(), zone: "z".into(), services: vec![plc()] }]);
+    pin(&targets, "17000000 03 01 03 612f62 01 7a 01 03 706c63 f603 06 6d6f64627573 00");
+    let opened = ToClient::Opened {
+        request: 7,
+        session: SESSION,
+        target: "a/b".into(),
+        services: vec![plc()],
+        expires_ms: 64,
+        recording_mode: "default".into(),
+        limits: Limits { channels: 4, requests_per_second: Some(200), outstanding: 16 },
+    };
+    pin(
+        &opened,
+        "34000000 04 07 S 03 612f62 01 03 706c63 f603 06 6d6f64627573 00 8001 07 64656661756c74 04 01 c801 10",
+    );
+    let not_opened = ToClient::NotOpened { request: 7, code: Refusal::Unreachable, text: String::new() };
+    pin(&not_opened, "04000000 05 07 09 00");
+    pin(&ToClient::Checkpoint { session: SESSION, note: "n\n".into() }, "14000000 07 S 02 6e0a");
+    pin(&ToClient::Pong, "01000000 08");
+}
+
+#[test]
+fn notices() {
+    let notice = |notice| ToClient::Notice { session: SESSION, notice };
+    let denied = Notice::Denied { channel: 2, operation: "w".into(), reason: "r".into(), rule: "p".into() };
+    pin(&notice(denied), "19000000 06 S 00 02 01 77 01 72 01 70");
+    pin(&notice(Notice::Ending { reason: EndReason::WindowClosed, in_s: 900 }), "15000000 06 S 01 08 8407");
+    pin(&notice(Notice::Ended { reason: EndReason::Killed, text: "t".into() }), "15000000 06 S 02 02 01 74");
+    pin(&notice(Notice::GrantChanged { expires_ms: 1, text: String::new() }), "14000000 06 S 03 02 00");
+    pin(&notice(Notice::Activity { operations: 128, denied: 1 }), "15000000 06 S 04 8001 01");
+}
+
+#[test]
+fn messages_of_a_channel() {
+    let header = ChannelHeader {
+        session: SESSION,
+        channel: 3,
+        service: "plc".into(),
+        transport: Transport::Tcp,
+        resume_offset: 0,
+    };
+    pin(&header, "17000000 S 03 03 706c63 00 00");
+    pin(&ChannelReply::Open, "01000000 00");
+    pin(&ChannelReply::Refused { code: Refusal::NotPermitted, text: "x".into() }, "04000000 01 05 01 78");
+}
+
+#[test]
+fn the_protocol_name_and_version() {
+    assert_eq!(wire::ALPN, b"gatehouse/1");
+    assert_eq!(wire::VERSION, 1);
+}
