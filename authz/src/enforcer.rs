@@ -11,9 +11,9 @@
 //! Casbin's own; Casbin's `explain` would pull in a logger with a thread per
 //! enforcer.
 
-use crate::action::covers;
 use crate::facts::holds;
 use crate::model::SHIPPED;
+use crate::scope::covers;
 use casbin::function_map::OperatorFunction;
 use casbin::rhai::Dynamic;
 use casbin::{CoreApi, DefaultEffector, DefaultModel, EffectKind, Effector, EffectorStream, Enforcer};

@@ -5,7 +5,7 @@
 //! with the same rules is asked about what stands at the edges of each rule,
 //! and any difference between the two answers refuses the grant.
 
-use crate::action::{ActionPlace, Scope};
+use crate::action::ActionPlace;
 use crate::condition::Predicate;
 use crate::crosscheck::crosscheck;
 use crate::enforcer::Judge;
@@ -14,6 +14,7 @@ use crate::inventory::Target;
 use crate::names::{Handle, ServiceName, TargetId};
 use crate::policy::Policy;
 use crate::rules::{Rule, Ruling};
+use crate::scope::Scope;
 use crate::terms::{Content, OpenTimes, TermRule, Terms};
 use crate::verdict::{Assurance, Circumstances, RuleId};
 use dissect::{Class, Protocol};
@@ -199,7 +200,13 @@ impl Policy {
             windows: self.open_times(rules, ask.at, expires),
             rules: with_the_grant.into_iter().chain(own).collect(),
         };
-        Terms::compile(content).map_err(|detail| Refusal::TooComplex { detail })
+        let terms = Terms::compile(content).map_err(|detail| Refusal::TooComplex { detail })?;
+        // What can't be read back could not be replayed.
+        let size = terms.to_bytes().len();
+        if size == 0 || size > Terms::LARGEST {
+            return Err(Refusal::TooComplex { detail: format!("terms of {size} bytes") });
+        }
+        Ok(terms)
     }
 
     fn open_times(&self, rules: &[(&Rule, Scope)], from: Timestamp, until: Timestamp) -> Vec<OpenTimes> {

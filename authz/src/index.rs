@@ -10,6 +10,7 @@ use crate::action::{areas, has_class};
 use crate::condition::Predicate;
 use crate::names::WindowName;
 use crate::rules::Ruling;
+use crate::tag::Tag;
 use crate::terms::TermRule;
 use crate::value::Bounds;
 use dissect::{Area, Class, Protocol};
@@ -23,6 +24,8 @@ const MOST: usize = 2_000_000;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
     slots: Vec<Slot>,
+    /// Sorted, so that the tag of an address is found by binary search.
+    tags: Vec<TagPlace>,
     /// In the order of the terms' rules.
     rules: Vec<Compiled>,
 }
@@ -53,6 +56,10 @@ pub(crate) enum Values {
     Ignored,
     Compared,
 }
+
+/// Where a tag begins, and its number among the terms' tags. Tags of one unit
+/// never overlap.
+type TagPlace = ((Protocol, Area, Option<u8>, u32), u32, usize);
 
 /// What judging needs of a rule.
 #[derive(Debug, Clone)]
@@ -96,8 +103,12 @@ impl<'a> Meeting<'a> {
 
 impl Index {
     /// Compiles rules; refuses what would take unbounded memory.
-    pub(crate) fn build(rules: &[TermRule], windows: &[WindowName]) -> Result<Self, String> {
+    pub(crate) fn build(rules: &[TermRule], windows: &[WindowName], tags: &[Tag]) -> Result<Self, String> {
         let mut index = Self::default();
+        let place = |tag: &Tag| (tag.protocol, tag.area, tag.unit, tag.range.first());
+        index.tags =
+            tags.iter().enumerate().map(|(number, tag)| (place(tag), tag.range.last(), number)).collect();
+        index.tags.sort();
         for (number, rule) in rules.iter().enumerate() {
             let checks = rule.predicates.iter().map(|predicate| check(predicate, windows));
             index.rules.push(Compiled {
@@ -140,6 +151,24 @@ impl Index {
             denies: slot.order.get(segment.start..segment.denies_end)?,
             allows: slot.order.get(segment.denies_end..segment.end)?,
         })
+    }
+
+    /// The number of the tag that an address belongs to.
+    pub(crate) fn tag(
+        &self,
+        protocol: Protocol,
+        unit: Option<u8>,
+        area: Area,
+        address: u32,
+    ) -> Option<usize> {
+        let within = |unit: Option<u8>| {
+            let place = (protocol, area, unit, address);
+            let after = self.tags.partition_point(|(start, ..)| *start <= place);
+            let (start, last, number) = self.tags.get(after.checked_sub(1)?)?;
+            let same = (start.0, start.1, start.2) == (protocol, area, unit);
+            (same && address <= *last).then_some(*number)
+        };
+        within(None).or_else(|| within(Some(unit?)))
     }
 
     fn rule(&self, number: u32) -> Option<&Compiled> {
@@ -278,6 +307,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Index::build(&[], &[]).unwrap().slots.len(), expected);
+        assert_eq!(Index::build(&[], &[], &[]).unwrap().slots.len(), expected);
     }
 }

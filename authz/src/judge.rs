@@ -2,10 +2,11 @@
 //!
 //! Nothing is allocated unless the verdict is not a plain allow.
 
-use crate::action::{Atom, areas};
+use crate::action::areas;
 use crate::condition::{Truth, lies_within};
 use crate::index::{Check, Compiled, Meeting, Values};
 use crate::rules::Ruling;
+use crate::scope::Atom;
 use crate::tag::{Tag, value_at};
 use crate::terms::{TermRule, Terms};
 use crate::value::Value;

@@ -32,6 +32,7 @@ mod policy;
 mod problem;
 mod rows;
 mod rules;
+mod scope;
 mod tag;
 mod terms;
 mod value;

@@ -96,14 +96,6 @@ impl Tag {
         Ok(Self { name, protocol: Protocol::Modbus, unit, area, range, value })
     }
 
-    /// Whether the address lies within, for that unit.
-    pub(crate) fn has(&self, unit: Option<u8>, area: Area, address: u32) -> bool {
-        self.area == area
-            && self.range.first() <= address
-            && address <= self.range.last()
-            && self.unit.is_none_or(|own| Some(own) == unit)
-    }
-
     /// Whether the two could name the same address.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let units = self.unit.is_none() || other.unit.is_none() || self.unit == other.unit;

@@ -10,12 +10,12 @@
 //! obligations of the first matching allow that is true are owed; else the
 //! operation is denied.
 
-use crate::action::Scope;
 use crate::condition::{Predicate, term};
 use crate::files::PolicyHash;
 use crate::index::Index;
 use crate::names::{Handle, ServiceName, TargetId, WindowName, ZoneName};
 use crate::rules::Ruling;
+use crate::scope::Scope;
 use crate::tag::Tag;
 use crate::verdict::{Obligation, RuleId};
 use crate::window::Open;
@@ -97,7 +97,7 @@ impl Terms {
             }
         }
         let windows: Vec<WindowName> = content.windows.iter().map(|times| times.window.clone()).collect();
-        let index = Index::build(&content.rules, &windows)?;
+        let index = Index::build(&content.rules, &windows, &content.tags)?;
         Ok(Self { content, index })
     }
 
@@ -202,7 +202,7 @@ impl Terms {
         area: Area,
         address: u32,
     ) -> Option<&Tag> {
-        self.content.tags.iter().find(|tag| tag.protocol == protocol && tag.has(unit, area, address))
+        self.content.tags.get(self.index.tag(protocol, unit, area, address)?)
     }
 }
 
