@@ -14,7 +14,7 @@ use dissect::{Access, Area, Class, Operation, Place, Protocol, Range, Values};
 use smallvec::smallvec;
 
 /// So many rule evaluations a grant may spend on being checked.
-const BUDGET: usize = 40_000;
+const BUDGET: usize = 12_000;
 
 /// The least operations that are asked, whatever the number of rules.
 const LEAST: usize = 16;
