@@ -103,6 +103,12 @@ fn each_slip_of_a_rule_is_told_with_its_place_and_a_way_out() {
 }
 
 #[test]
+fn the_same_rule_twice_is_told() {
+    let rule = "p, *, *, modbus:read, , allow\n";
+    assert_eq!(problems(&format!("{rule}# between\n{rule}")), "policy.csv:3:1: the same as line 1");
+}
+
+#[test]
 fn a_zone_said_twice_the_same_way_is_fine() {
     assert!(policy("g2, press-line/plc7, zone:press\n").is_ok());
 }

@@ -73,6 +73,33 @@ fn a_masked_write_is_unknown_and_never_allowed() {
 }
 
 #[test]
+fn what_is_unknown_always_denies() {
+    let rules = "p, *, *, modbus:write, , allow\np, *, *, modbus:write:holding, value:0..5, deny\n";
+    let policy = crate::policy(rules).unwrap();
+    let grant = ask(&policy, TECH, "press-line/plc7", NOON).unwrap();
+    let judge = |access| grant.terms().judge(&modbus([access]), &circumstances(NOON));
+    assert_eq!(judge(write(300, &[6])), Verdict::Allow { rule: RuleId { line: 1 } });
+    assert_eq!(refused(judge(write(300, &[5]))).0, Some(RuleId { line: 2 }));
+    let mut access = write(300, &[6]);
+    access.values = Values::Masked { and: 0, or: 6 };
+    let (rule, reason, denial) = refused(judge(access));
+    assert_eq!((rule, denial), (Some(RuleId { line: 2 }), Denial::Value));
+    assert_eq!(reason, "a rule denies modbus:write:unit[1]:holding[300]: the new value can't be known");
+}
+
+/// A clock that was set back leaves the times for which windows are known.
+#[test]
+fn windows_are_unknown_before_the_grant() {
+    let night = "2026-06-02T21:00:00Z";
+    let rules = "p, *, *, modbus:read, window:tue-night, allow\n";
+    let grant = ask(&crate::policy(rules).unwrap(), TECH, "press-line/plc7", night).unwrap();
+    let access = modbus([read(Area::Holding, 0, 1)]);
+    assert!(matches!(grant.terms().judge(&access, &circumstances(night)), Verdict::Allow { .. }));
+    let (_, reason, _) = refused(grant.terms().judge(&access, &circumstances("2026-06-02T20:59:59Z")));
+    assert_eq!(reason, "it is not known whether window tue-night is open");
+}
+
+#[test]
 fn what_every_session_needs_comes_with_the_grant() {
     let grant = ask(&sample(), TECH, "press-line/plc7", NOON).unwrap();
     for class in [Class::Housekeeping, Class::Identify] {
