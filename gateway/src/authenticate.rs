@@ -235,9 +235,13 @@ async fn admit(
     expires: Timestamp,
 ) -> Result<(Authenticated, Desk), NotSignedIn> {
     let (source, since) = (accepted.source, office.clock.wall());
-    let chain = accepted.chain.clone();
-    let sign_in = office.registry.sign_in(SignIn { person: person.handle.clone(), source, since, chain });
-    if let Err(why) = still_valid(office, &accepted, &person).await {
+    let entry = SignIn { person: person.handle.clone(), source, since, chain: accepted.chain.clone() };
+    let sign_in = office.registry.sign_in(entry.clone());
+    // What came while the factor was asked found no entry to end; from the
+    // entry on it does. So the last look comes after the entry.
+    let welcome =
+        office.blocking(move |office| office.still_welcome(&entry).map_err(|order| format!("{order:?}")));
+    if let Err(why) = welcome.await {
         let event = office.audit.event(Kind::SignInRefused).person(&person.handle).source(source.ip());
         return Err(match office.audit.write(&event.why(&why)) {
             Ok(()) => refuse(&desk, Refusal::Factor),
@@ -256,19 +260,6 @@ async fn admit(
     });
     let Accepted { connection, place, .. } = accepted;
     Ok((Authenticated { person, assurance, source, expires, connection, sign_in, _place: place }, desk))
-}
-
-/// A revocation or a disabling that came while the factor was asked found no
-/// sign-in to end; from its entry into the house on, it would. So the last look
-/// comes after the entry.
-async fn still_valid(office: &Arc<Office>, accepted: &Accepted, person: &Person) -> Result<(), String> {
-    office.tls.verify(&accepted.chain).map_err(|unfit| unfit.to_string())?;
-    let handle = person.handle.clone();
-    let record = office.blocking(move |office| office.state.person(&handle)).await?;
-    match record.map(|record| record.person.standing) {
-        Some(Standing::Enabled) => Ok(()),
-        Some(Standing::Disabled) | None => Err("the person is disabled".to_owned()),
-    }
 }
 
 fn read(accepted: &Accepted) -> Option<Certificate> {
