@@ -39,6 +39,11 @@ mod verdict;
 mod warnings;
 mod window;
 
+#[cfg(test)]
+mod equal;
+#[cfg(test)]
+mod reference;
+
 pub use files::{Files, PolicyHash};
 pub use grant::{Ask, Grant, Refusal};
 pub use inventory::{Inventory, Limits, Mode, Service, Target};

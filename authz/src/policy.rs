@@ -59,7 +59,7 @@ impl Policy {
         let rules = Rules::read(bytes, &mut inventory, &conditions, &mut problems);
         let (rules, inventory, conditions) = problems.finish((rules, inventory, conditions))?;
         let judge = judge(&rules).map_err(|error| Problem::of_file(rows::FILE, error))?;
-        let warnings = warnings::find(&rules, &inventory);
+        let warnings = warnings::find(files, &rules, &inventory);
         Ok(Self { hash: files.hash(), files: files.clone(), inventory, conditions, rules, judge, warnings })
     }
 

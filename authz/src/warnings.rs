@@ -1,6 +1,8 @@
 //! What is valid in a policy and yet probably not meant.
 
+use crate::files::Files;
 use crate::inventory::{self, Inventory, Target};
+use crate::model;
 use crate::problem::{Problem, Warning};
 use crate::rows;
 use crate::rules::Rules;
@@ -8,8 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Finds what is cheap to find.
-pub(crate) fn find(rules: &Rules, inventory: &Inventory) -> Vec<Warning> {
+pub(crate) fn find(files: &Files, rules: &Rules, inventory: &Inventory) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    if files.get(model::FILE).is_none() {
+        let told = "is missing; the shipped one holds, and Casbin's own tools can't read the folder";
+        warnings.push(Warning(Problem::of_file(model::FILE, told)));
+    }
     warnings.extend(inventory.targets().filter(|target| target.zone.is_none()).map(no_zone));
     warnings.extend(shared_ports(inventory));
     warnings.extend(idle_roles(rules));

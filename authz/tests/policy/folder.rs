@@ -135,12 +135,16 @@ fn a_zone_may_be_given_in_either_file() {
 
 #[test]
 fn missing_files_are_not_empty_ones() {
-    for missing in ["model.conf", "policy.csv", "targets.toml"] {
+    for missing in ["policy.csv", "targets.toml"] {
         let sample = sample_files();
         let kept = sample.iter().filter(|(name, _)| *name != missing);
         let problems = Policy::from_files(&Files::from_contents(kept).unwrap()).unwrap_err();
         assert!(problems.to_string().contains(&format!("{missing}: is missing")), "{problems}");
     }
+    let sample = sample_files();
+    let kept = sample.iter().filter(|(name, _)| *name != "model.conf");
+    let without_model = Policy::from_files(&Files::from_contents(kept).unwrap()).unwrap();
+    assert!(without_model.warnings()[0].to_string().starts_with("model.conf: is missing"));
     let problems = Policy::load(std::path::Path::new("/nonexistent/policies")).unwrap_err();
     assert!(problems.to_string().starts_with("/nonexistent/policies"), "{problems}");
 }
