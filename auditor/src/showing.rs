@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::run::Output;
 use crate::time::{span, stamp};
 use crate::trouble::Trouble;
+use authz::Terms;
 use jiff::tz::TimeZone;
 use recording::{Body, Decision, Event, Identity, Opened, Outline, Started, Stop, Totals};
 use serde::Serialize;
@@ -103,10 +104,49 @@ impl Head {
     }
 }
 
+/// Who was let in, where to, and on which terms.
+#[derive(Debug, Serialize)]
+struct Who {
+    person: String,
+    target: String,
+    zone: String,
+    address: String,
+    source: String,
+    assurance: String,
+    policy: String,
+    reason: Option<String>,
+    ticket: Option<String>,
+    software: String,
+    /// The grant's terms in words.
+    terms: Vec<String>,
+}
+
+impl Who {
+    fn new(started: Started) -> Self {
+        let terms = match Terms::from_bytes(&started.terms) {
+            Ok(terms) => terms.describe(),
+            Err(error) => vec![format!("(can't be read: {error})")],
+        };
+        Self {
+            person: started.person,
+            target: started.target,
+            zone: started.zone,
+            address: started.address,
+            source: started.source,
+            assurance: started.assurance,
+            policy: hex::encode(&started.policy_hash),
+            reason: started.reason,
+            ticket: started.ticket,
+            software: started.software,
+            terms,
+        }
+    }
+}
+
 /// What an identity opens.
 #[derive(Debug, Default, Serialize)]
 struct Content {
-    started: Option<Box<Started>>,
+    started: Option<Who>,
     operations: u64,
     denied: u64,
     channels: u64,
@@ -137,7 +177,7 @@ impl Content {
 
     fn count(&mut self, event: Event) {
         match event {
-            Event::Started(started) => self.started = Some(started),
+            Event::Started(started) => self.started = Some(Who::new(*started)),
             Event::ChannelOpened { .. } => self.channels = self.channels.saturating_add(1),
             Event::Operation { decision, .. } => {
                 self.operations = self.operations.saturating_add(1);
@@ -165,11 +205,12 @@ impl Content {
                 ("source", started.source.clone()),
                 ("assurance", started.assurance.clone()),
                 ("target", format!("{} ({}, {})", started.target, started.zone, started.address)),
-                ("policy", hex::encode(&started.policy_hash)),
+                ("policy", started.policy.clone()),
                 ("software", started.software.clone()),
             ]);
             lines.extend(started.reason.clone().map(|reason| ("reason", reason)));
             lines.extend(started.ticket.clone().map(|ticket| ("ticket", ticket)));
+            lines.extend(started.terms.iter().map(|term| ("terms", term.clone())));
         }
         let channels = self.channels;
         lines.push((

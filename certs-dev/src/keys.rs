@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::Problem;
 
 /// The name under which the gateway signs (C2SP signed-note key name).
-const SIGNER: &str = "gatehouse-gateway";
+const SIGNER: &str = "gatehouse";
 
 /// The signature type of Ed25519 in a verifier key (C2SP signed-note, section "Verifier keys").
 const ED25519: u8 = 0x01;

@@ -11,7 +11,7 @@
 use crate::accept::{Accepted, Place};
 use crate::audit::{Event, Kind};
 use crate::clock::Standing as ClockStanding;
-use crate::desk::{self, Desk, DeskError};
+use crate::desk::{Desk, DeskError};
 use crate::factor::{self, Rejection, Verified};
 use crate::office::Office;
 use crate::sessions::{SignIn, SignInPlace};
@@ -22,7 +22,7 @@ use quinn::Connection;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use wire::{CloseCode, Factor, Refusal, ToClient, ToGateway};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -123,24 +123,30 @@ pub async fn authenticate(
     office: &Arc<Office>,
     accepted: Accepted,
 ) -> Result<(Authenticated, Desk), NotSignedIn> {
-    let connection = accepted.connection.clone();
-    let deadline = office.config.limits.sign_in_deadline;
-    let proven = tokio::time::timeout(deadline, prove(office, accepted)).await;
-    let result = proven.unwrap_or(Err(NotSignedIn::TimedOut));
-    if let Err(refused) = &result {
-        desk::close(&connection, refused.close_code());
+    let deadline = Instant::now() + office.config.limits.sign_in_deadline;
+    let opened = timeout_at(deadline, Desk::open(&accepted.connection)).await;
+    let mut desk = opened.map_err(|_| NotSignedIn::TimedOut)??;
+    let proven = timeout_at(deadline, prove(office, &mut desk, accepted)).await;
+    match proven.unwrap_or(Err(NotSignedIn::TimedOut)) {
+        Ok(authenticated) => Ok((authenticated, desk)),
+        Err(refused) => {
+            desk.leave(refused.close_code()).await;
+            Err(refused)
+        }
     }
-    result
 }
 
-async fn prove(office: &Arc<Office>, accepted: Accepted) -> Result<(Authenticated, Desk), NotSignedIn> {
-    let mut desk = Desk::open(&accepted.connection).await?;
-    let certificate = read(&accepted).ok_or_else(|| refuse(&desk, Refusal::Certificate))?;
-    greet(office, &mut desk, &certificate).await?;
+async fn prove(
+    office: &Arc<Office>,
+    desk: &mut Desk,
+    accepted: Accepted,
+) -> Result<Authenticated, NotSignedIn> {
+    let certificate = read(&accepted).ok_or_else(|| refuse(desk, Refusal::Certificate))?;
+    greet(office, desk, &certificate).await?;
     let key = certificate.key;
     let person = office.blocking(move |office| office.state.person_by_key(&key)).await;
-    let person = person.map_err(|why| fail(office, &desk, &accepted, &why))?;
-    let person = factor_of(office, &mut desk, &accepted, person, key).await?;
+    let person = person.map_err(|why| fail(office, desk, &accepted, &why))?;
+    let person = factor_of(office, desk, &accepted, person, key).await?;
     let expires = certificate.not_after.min(office.clock.wall() + SIGN_IN_LASTS);
     admit(office, desk, accepted, person, expires).await
 }
@@ -229,25 +235,29 @@ async fn judge(office: &Arc<Office>, person: Option<Person>, code: String) -> Re
 /// Enters the sign-in into the house, and only then lets it in.
 async fn admit(
     office: &Arc<Office>,
-    mut desk: Desk,
+    desk: &mut Desk,
     accepted: Accepted,
     person: Person,
     expires: Timestamp,
-) -> Result<(Authenticated, Desk), NotSignedIn> {
+) -> Result<Authenticated, NotSignedIn> {
     let (source, since) = (accepted.source, office.clock.wall());
-    let chain = accepted.chain.clone();
-    let sign_in = office.registry.sign_in(SignIn { person: person.handle.clone(), source, since, chain });
-    if let Err(why) = still_valid(office, &accepted, &person).await {
+    let entry = SignIn { person: person.handle.clone(), source, since, chain: accepted.chain.clone() };
+    let sign_in = office.registry.sign_in(entry.clone());
+    // What came while the factor was asked found no entry to end; from the
+    // entry on it does. So the last look comes after the entry.
+    let welcome =
+        office.blocking(move |office| office.still_welcome(&entry).map_err(|order| format!("{order:?}")));
+    if let Err(why) = welcome.await {
         let event = office.audit.event(Kind::SignInRefused).person(&person.handle).source(source.ip());
         return Err(match office.audit.write(&event.why(&why)) {
-            Ok(()) => refuse(&desk, Refusal::Factor),
-            Err(error) => fail(office, &desk, &accepted, &error.to_string()),
+            Ok(()) => refuse(desk, Refusal::Factor),
+            Err(error) => fail(office, desk, &accepted, &error.to_string()),
         });
     }
     let assurance = Assurance::CertificateAndTotp;
     let event = office.audit.event(Kind::SignedIn).person(&person.handle).source(source.ip());
     if let Err(error) = office.audit.write(&event.what(&assurance.to_string())) {
-        return Err(fail(office, &desk, &accepted, &error.to_string()));
+        return Err(fail(office, desk, &accepted, &error.to_string()));
     }
     desk.widen();
     desk.say(&ToClient::SignedIn {
@@ -255,20 +265,7 @@ async fn admit(
         expires_ms: expires.as_millisecond(),
     });
     let Accepted { connection, place, .. } = accepted;
-    Ok((Authenticated { person, assurance, source, expires, connection, sign_in, _place: place }, desk))
-}
-
-/// A revocation or a disabling that came while the factor was asked found no
-/// sign-in to end; from its entry into the house on, it would. So the last look
-/// comes after the entry.
-async fn still_valid(office: &Arc<Office>, accepted: &Accepted, person: &Person) -> Result<(), String> {
-    office.tls.verify(&accepted.chain).map_err(|unfit| unfit.to_string())?;
-    let handle = person.handle.clone();
-    let record = office.blocking(move |office| office.state.person(&handle)).await?;
-    match record.map(|record| record.person.standing) {
-        Some(Standing::Enabled) => Ok(()),
-        Some(Standing::Disabled) | None => Err("the person is disabled".to_owned()),
-    }
+    Ok(Authenticated { person, assurance, source, expires, connection, sign_in, _place: place })
 }
 
 fn read(accepted: &Accepted) -> Option<Certificate> {

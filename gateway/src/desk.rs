@@ -7,11 +7,16 @@
 use bytes::BytesMut;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use wire::{CloseCode, ToClient, ToGateway};
 
 /// Messages that may wait for a slow client before its connection is closed.
 const WAITING: usize = 256;
+
+/// How long a client may take to acknowledge the last words.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Bidirectional streams a signed-in client may hold open: the control stream
 /// and its channels. Each costs memory whether used or not.
@@ -36,6 +41,7 @@ pub struct Desk {
     buffered: BytesMut,
     bound: usize,
     writer: Speaker,
+    writing: JoinHandle<()>,
 }
 
 /// Says things to the client, from any task of the connection.
@@ -53,10 +59,17 @@ impl Desk {
     pub async fn open(connection: &Connection) -> Result<Self, DeskError> {
         let (sender, reader) = connection.accept_bi().await.map_err(|_| DeskError::Lost)?;
         let (queue, waiting) = mpsc::channel(WAITING);
-        tokio::spawn(write_all(sender, waiting));
+        let writing = tokio::spawn(write_all(sender, waiting));
         let writer = Speaker { connection: connection.clone(), queue };
         let connection = connection.clone();
-        Ok(Self { connection, reader, buffered: BytesMut::new(), bound: wire::BEFORE_SIGN_IN, writer })
+        Ok(Self {
+            connection,
+            reader,
+            buffered: BytesMut::new(),
+            bound: wire::BEFORE_SIGN_IN,
+            writer,
+            writing,
+        })
     }
 
     /// The client's next message.
@@ -83,6 +96,17 @@ impl Desk {
     /// The part that other tasks of this connection speak through.
     pub fn speaker(&self) -> Speaker {
         self.writer.clone()
+    }
+
+    /// Closes the connection once the client has what was said to it, or does
+    /// not take it in time. Other speakers must be gone by then.
+    pub async fn leave(self, code: CloseCode) {
+        let Self { connection, writer, writing, .. } = self;
+        drop(writer);
+        if tokio::time::timeout(HEARD_WITHIN, writing).await.is_err() {
+            tracing::debug!("a client did not take the last words");
+        }
+        close(&connection, code);
     }
 
     /// Gives a signed-in client room for its channels.
@@ -112,7 +136,7 @@ impl Speaker {
 }
 
 /// Closes a connection with one of the protocol's codes and its plain sentence.
-pub fn close(connection: &Connection, code: CloseCode) {
+fn close(connection: &Connection, code: CloseCode) {
     connection.close(VarInt::from_u32(u32::from(code.number())), code.sentence().as_bytes());
 }
 

@@ -11,7 +11,7 @@
 use crate::audit::Kind;
 use crate::authenticate::Authenticated;
 use crate::authorize::{NotOpened, Wish};
-use crate::desk::{self, Desk, DeskError, Speaker};
+use crate::desk::{Desk, DeskError, Speaker};
 use crate::office::Office;
 use crate::proxy::Ended;
 use crate::record::Tally;
@@ -80,6 +80,7 @@ pub async fn receive(office: Arc<Office>, who: Arc<Authenticated>, mut desk: Des
     let mut hall = Hall { office, who, speaker, sessions, passes, headers };
     let code = hall.serve(&mut desk).await;
     hall.leave(code).await;
+    desk.leave(code).await;
 }
 
 impl Hall {
@@ -181,7 +182,8 @@ impl Hall {
         }
     }
 
-    /// Waits for the sessions, which got the same order, then closes.
+    /// Waits for the sessions, which got the same order, and accounts for the
+    /// end; the last speaker goes with the hall.
     async fn leave(mut self, code: CloseCode) {
         self.sessions.clear();
         self.headers.abort_all();
@@ -196,7 +198,6 @@ impl Hall {
         if let Err(error) = self.office.audit.write(&event) {
             tracing::error!("{error}");
         }
-        desk::close(self.who.connection(), code);
     }
 }
 
