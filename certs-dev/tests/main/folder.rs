@@ -147,3 +147,13 @@ fn the_program_exits_as_documented() {
     fs::remove_file(folder.join("ca.key")).unwrap();
     assert_eq!(run(&["renew", "crl", "--dir", dir]).0, Some(5));
 }
+
+#[test]
+fn the_recorder_takes_the_signing_key_and_the_public_line_is_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("pki");
+    init(&folder).unwrap();
+    let key = recording::SigningKey::read(&folder.join("signing.key")).unwrap();
+    let public = recording::PublicKey::read(&folder.join("signing.pub")).unwrap();
+    assert_eq!(key.public().to_string(), public.to_string());
+}

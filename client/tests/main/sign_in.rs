@@ -1,5 +1,11 @@
 //! The dialogue of the sign-in, as the gateway drives it.
 
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 use wire::{Refusal, ServiceInfo, TargetInfo, ToClient, ToGateway, Transport};
 
 use crate::fake::{Fake, signed_in, soon, welcome};
@@ -97,8 +103,7 @@ async fn without_a_terminal_or_a_seed_the_way_out_is_named() {
     let fake = Fake::start();
     let mut command = tokio::process::Command::new("setsid");
     command.arg(env!("CARGO_BIN_EXE_gatehouse")).arg("--profile").arg(fake.profile()).arg("targets");
-    let child =
-        command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut peer = fake.accept().await;
     peer.hello().await;
     peer.control.say(&welcome()).await;
@@ -106,4 +111,67 @@ async fn without_a_terminal_or_a_seed_the_way_out_is_named() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{told}");
     assert!(told.contains("use --totp-file"), "{told}");
+}
+
+/// Both ends of a fresh terminal.
+fn terminal() -> (File, File) {
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let name = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let user = OpenOptions::new().read(true).write(true).open(name).unwrap();
+    (File::from(controller), user)
+}
+
+/// Reads what the terminal shows until `wanted` is there `times` times, or all that came before the end.
+async fn shown(mut controller: File, wanted: &'static str, times: usize) -> String {
+    let reading = tokio::task::spawn_blocking(move || {
+        let (mut seen, mut bytes) = (String::new(), [0; 1024]);
+        while seen.matches(wanted).count() < times {
+            match controller.read(&mut bytes) {
+                Ok(count) if count > 0 => seen.push_str(&String::from_utf8_lossy(&bytes[..count])),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        seen
+    });
+    soon(reading).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_person_is_asked_without_echo_and_has_three_tries() {
+    let fake = Fake::start();
+    let (mut controller, user) = terminal();
+    let mut child = tokio::process::Command::new("setsid")
+        .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_gatehouse"), "--profile"])
+        .arg(fake.profile())
+        .arg("targets")
+        .stdin(Stdio::from(user.try_clone().unwrap()))
+        .stdout(Stdio::from(user.try_clone().unwrap()))
+        .stderr(Stdio::from(user))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut peer = fake.accept().await;
+    peer.hello().await;
+    peer.control.say(&welcome()).await;
+    let mut all = String::new();
+    for digits in ["111111", "222222", "333333"] {
+        all.push_str(&shown(controller.try_clone().unwrap(), "code for operator-1: ", 1).await);
+        // The prompt is shown a moment before the echo is off.
+        soon(async {
+            while tcgetattr(&controller).unwrap().local_modes.contains(LocalModes::ECHO) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        controller.write_all(format!("{digits}\n").as_bytes()).unwrap();
+        let ToGateway::Totp { code } = peer.control.expect().await else { panic!("a code") };
+        assert_eq!(code.as_str(), digits);
+        peer.control.say(&refused(Some(0))).await;
+    }
+    all.push_str(&shown(controller, "gatehouse: the second factor was not accepted", 1).await);
+    assert_eq!(soon(child.wait()).await.unwrap().code(), Some(6));
+    assert_eq!(all.matches("try again").count(), 2, "{all}");
+    assert!(!["111111", "222222", "333333"].iter().any(|digits| all.contains(digits)), "{all}");
 }
