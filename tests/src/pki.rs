@@ -25,13 +25,24 @@ pub fn expire(workshop: &Workshop, person: &str) -> anyhow::Result<()> {
 /// # Errors
 /// If the PKI of the workshop can't be read or written.
 pub fn lapse_crl(workshop: &Workshop) -> anyhow::Result<()> {
+    write_crl(workshop, OffsetDateTime::now_utc() - Duration::days(1))
+}
+
+/// Replaces the CRL by one that is good for `left` more.
+///
+/// # Errors
+/// If the PKI of the workshop can't be read or written.
+pub fn replace_crl(workshop: &Workshop, left: std::time::Duration) -> anyhow::Result<()> {
+    write_crl(workshop, OffsetDateTime::now_utc() + left)
+}
+
+fn write_crl(workshop: &Workshop, next_update: OffsetDateTime) -> anyhow::Result<()> {
     let read = |name: &str| fs::read_to_string(workshop.path(name)).context(name.to_owned());
     let key = KeyPair::from_pem(&read("pki/ca.key")?)?;
     let issuer = Issuer::from_ca_cert_pem(&read("pki/ca.pem")?, key)?;
-    let now = OffsetDateTime::now_utc();
     let list = CertificateRevocationListParams {
-        this_update: now - Duration::days(10),
-        next_update: now - Duration::days(1),
+        this_update: OffsetDateTime::now_utc() - Duration::days(10),
+        next_update,
         crl_number: SerialNumber::from(9),
         issuing_distribution_point: None,
         revoked_certs: Vec::new(),

@@ -175,14 +175,15 @@ impl Technician {
         run("gatehouse", self.client(words).arg("--totp-file").arg(&self.seed))
     }
 
-    /// Connects to `targets`, each with a free listener port.
+    /// Connects to `targets`, each with a listener of its own.
     ///
     /// # Errors
     /// If a listener does not come up.
     pub fn connect(&self, targets: &[&str]) -> anyhow::Result<Connection> {
         let mut command = self.client(&["connect"]);
         command.args(targets);
-        for _ in targets {
+        // Several services get their usual ports, or free ones beside them.
+        if targets.len() == 1 {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         let process = Process::start("gatehouse connect", command.arg("--totp-file").arg(&self.seed))?;
@@ -190,10 +191,7 @@ impl Technician {
         for target in targets {
             listeners.push(process.wait_for(PATIENCE, |line| {
                 let (service, address) = line.strip_prefix("listening ")?.split_once(' ')?;
-                if !service.starts_with(target) {
-                    return None;
-                }
-                address.trim().parse().ok()
+                service.starts_with(target).then(|| address.parse().ok())?
             })?);
         }
         Ok(Connection { process, listeners })

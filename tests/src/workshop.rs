@@ -31,6 +31,7 @@ pub const RULES: &str = "\
 p, role:press-service, zone:press, modbus:read, , allow
 p, role:press-service, zone:press, modbus:write:holding[100-199], value:0..900, allow
 p, role:press-service, zone:press, modbus:write:coil[0-7], , allow
+p, *, zone:press, modbus:write:holding[200-209], , deny
 p, *, *, *:program-write, , deny
 
 g, person:tech-1@vendor-a, role:press-service

@@ -89,13 +89,13 @@ fn work(voice: &mut Voice, plc: &Plc, connection: &mut Connection) -> anyhow::Re
     ensure!(plc.holding(address::FORCE_SET_POINT) == Some(NEW_FORCE), "the controller does not hold it");
     voice.line(&format!("write holding[100] = {NEW_FORCE}: the controller holds {NEW_FORCE}"));
 
-    voice.step("They try to raise the safety limit: no rule allows that");
+    voice.step("They try to raise the safety limit: a rule denies that to everybody");
     let before = plc.log().requests().len();
     let answer = tool.write_holding(address::SAFETY_FORCE_LIMIT, FORBIDDEN_LIMIT)?;
     let Answer::Exception(code) = answer else { anyhow::bail!("the write was answered with {answer:?}") };
     ensure!(plc.holding(address::SAFETY_FORCE_LIMIT) == Some(900), "the controller was changed");
     ensure!(plc.log().requests().len() == before, "the request reached the controller");
-    let told = connection.process().wait_for_words("denied")?;
+    let told = connection.process().wait_for_words("holding[200]")?;
     voice.line(&format!("write holding[200] = {FORBIDDEN_LIMIT}: the tool gets Modbus exception {code},"));
     voice.line("the controller never saw the request, and the client says:");
     voice.quote(told.trim());
@@ -126,7 +126,7 @@ fn audit(voice: &mut Voice, workshop: &Workshop, recording: &Path) -> anyhow::Re
     };
     shows(&["holding[100-101]", "650"])?;
     shows(&[&format!("holding[100] = {NEW_FORCE}"), "ok"])?;
-    shows(&[&format!("holding[200] = {FORBIDDEN_LIMIT}"), "no rule allows"])
+    shows(&[&format!("holding[200] = {FORBIDDEN_LIMIT}"), "DENIED", "policy.csv:5"])
 }
 
 /// Flips one bit in the middle of a copy.

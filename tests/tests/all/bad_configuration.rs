@@ -69,6 +69,13 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn a_crl_that_has_lapsed_is_named_with_the_way_out() {
+    let (_plc, workshop) = workshop();
+    tests::pki::lapse_crl(&workshop).unwrap();
+    refused(&workshop, 5, &["crl.pem", "lapsed", "issue a new one"]);
+}
+
+#[test]
 fn a_key_that_others_can_read_is_refused_with_the_way_out() {
     for file in ["pki/gateway.key", "pki/signing.key"] {
         let (_plc, workshop) = workshop();

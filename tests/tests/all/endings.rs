@@ -62,11 +62,12 @@ fn agree(plc: &Plc, workshop: &Workshop, code: i32) {
 fn a_killed_session_sends_no_more() {
     let kill = |gateway: &Gateway<'_>, _: &Workshop| {
         let listed = gateway.admin(&["sessions", "list", "--json"]).unwrap().expect_code(0).unwrap();
-        let sessions: Vec<serde_json::Value> = serde_json::from_str(&listed.out).unwrap();
+        let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();
+        let sessions = listed["sessions"].as_array().unwrap();
         assert_eq!(sessions.len(), 1);
         assert_eq!(sessions[0]["person"], TECHNICIAN);
         assert_eq!(sessions[0]["target"], PRESS_LINE);
-        let session = sessions[0]["session"].as_str().unwrap();
+        let session = sessions[0]["id"].as_str().unwrap();
         gateway.admin(&["sessions", "kill", session]).unwrap().expect_code(0).unwrap();
     };
     ends_hard(kill, "ended by the plant");
@@ -77,16 +78,16 @@ fn a_disabled_person_sends_no_more_and_does_not_come_back() {
     let disable = |gateway: &Gateway<'_>, _: &Workshop| {
         gateway.admin(&["user", "disable", TECHNICIAN]).unwrap().expect_code(0).unwrap();
     };
-    ends_hard(disable, "the person was disabled");
+    ends_hard(disable, "withdrawn");
 }
 
 #[test]
 fn a_revoked_certificate_sends_no_more() {
     let revoke = |gateway: &Gateway<'_>, workshop: &Workshop| {
         certs_dev::revoke(&workshop.path("pki"), TECHNICIAN).unwrap();
-        gateway.wait_for_event(&["crl"]).unwrap();
+        gateway.wait_for_event(&["certificate_revoked", TECHNICIAN]).unwrap();
     };
-    ends_hard(revoke, "the certificate was revoked");
+    ends_hard(revoke, "withdrawn");
 }
 
 #[test]

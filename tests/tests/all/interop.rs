@@ -30,7 +30,7 @@ fn pymodbus_works_through_the_gateway_with_the_policy_enforced() {
         ["write_register", {"address": 100, "value": 901}],
         ["write_registers", {"address": 198, "values": [1, 2, 3]}],
         ["readwrite_registers", {"read_address": 100, "read_count": 1, "address": 300, "values": [1]}],
-        ["write_file_record", {"records": []}],
+        ["diag_restart_communication", {"toggle": false}],
         // Mixed, and the device's own exception for an address it has not.
         ["together", [
             ["read_holding_registers", {"address": 100, "count": 1}],
@@ -87,7 +87,9 @@ fn pymodbus_works_through_the_gateway_with_the_policy_enforced() {
         ["holding[100] = 731", "ok"],
         ["holding[110-112] = 1 2 3", "ok"],
         ["coil[3] = 1", "ok"],
-        ["holding[200] = 1", "no rule"],
+        ["holding[200] = 1", "policy.csv:5"],
+        ["holding[198-200] = 1 2 3", "policy.csv:5"],
+        ["holding[300]", "no rule"],
         ["holding[100] = 901", "0..900"],
         ["holding[5000]", "illegal data address"],
     ] {
