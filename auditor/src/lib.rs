@@ -1,7 +1,7 @@
 //! The auditor's side: identities, listing, verification, replay.
 //!
 //! Order of events: arguments are parsed ([`Arguments`]), one command runs
-//! ([`run`]) and ends in an [`Exit`]. Checking needs the gateway's public key,
+//! ([`run()`]) and ends in an [`Exit`]. Checking needs the gateway's public key,
 //! reading an age identity; no command needs both.
 //!
 //! Everything that a recording, a key or a file name says may be hostile: it

@@ -6,7 +6,7 @@
 //! a queue; after a failed write nothing goes anywhere any more. Nothing is
 //! decided here.
 //!
-//! [`dial`] is the only function of the workspace that opens a socket towards
+//! `dial` is the only function of the workspace that opens a socket towards
 //! a device.
 
 mod actions;

@@ -2,7 +2,7 @@
 //!
 //! Order of events for a test: [`Gateway::start`] (waits until it listens),
 //! [`Gateway::apply_policy`], [`Gateway::import`] for each person, then
-//! [`Gateway::connect`]. Each part is killed when it is dropped.
+//! [`Technician::connect`]. Each part is killed when it is dropped.
 
 use crate::{
     binaries::binaries,
