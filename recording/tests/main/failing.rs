@@ -2,25 +2,38 @@
 
 use crate::disk::{Disk, Failure};
 use crate::sample::{Plant, at, bytes, moment, session};
-use recording::{Allocation, RecordError, Sealed, Tap, Verdict, verify};
+use recording::{Allocation, RecordError, Sealed, Syncer, Tap, Verdict, Writer, verify};
 use std::io::Cursor;
 
 const ENOSPC: i32 = 28;
 const EIO: i32 = 5;
 
-/// A whole session on that disk.
+/// A whole session on that disk. After a failure everything is tried once
+/// more, and must be refused.
 fn run(plant: &Plant, disk: &Disk) -> Result<Sealed, RecordError> {
     let mut writer = plant.create(disk)?;
     let syncer = writer.syncer()?;
-    let mut position = writer.position();
-    for entries in session() {
-        position = writer.append(&entries)?;
-        assert_eq!(syncer.sync()?, position);
-        position = writer.checkpoint(moment(40))?.position;
+    if let Err(error) = drive(&mut writer, &syncer) {
+        assert!(matches!(writer.append(&[]), Err(RecordError::Poisoned)));
+        assert!(matches!(writer.checkpoint(moment(41)), Err(RecordError::Poisoned)));
+        assert!(matches!(syncer.sync(), Err(RecordError::Poisoned)));
+        assert!(matches!(writer.finish(moment(50), "done"), Err(RecordError::Poisoned)));
+        return Err(error);
     }
-    let sealed = writer.finish(moment(50), "done")?;
-    assert!(sealed.position > position);
-    Ok(sealed)
+    let sealed = writer.finish(moment(50), "done");
+    if sealed.is_err() {
+        assert!(matches!(syncer.sync(), Err(RecordError::Poisoned)));
+    }
+    sealed
+}
+
+fn drive(writer: &mut Writer<Disk>, syncer: &Syncer) -> Result<(), RecordError> {
+    for entries in session() {
+        let appended = writer.append(&entries)?;
+        assert_eq!(syncer.sync()?, appended);
+        assert!(writer.checkpoint(moment(40))?.position > appended);
+    }
+    Ok(())
 }
 
 #[test]

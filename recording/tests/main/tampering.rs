@@ -188,6 +188,30 @@ fn another_key_s_signature_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_of_another_session_does_not_fit() {
+    let plant = Plant::new();
+    let (file, _) = plant.recorded();
+    assert_eq!(verdict(&plant, &resign(&file, &plant.signer)), Verdict::Clean);
+    let mut other = file.clone();
+    for frame in frames(&file).into_iter().filter(|frame| kind(&file[frame.clone()]) == 2) {
+        let id = frame.start + 49 + "gatehouse/session/".len();
+        other[id..id + 32].copy_from_slice(&[b'0'; 32]);
+    }
+    assert_eq!(fault(&plant, &resign(&other, &plant.signer)), (0, Fault::Covers));
+}
+
+#[test]
+fn blank_space_must_be_blank_to_its_end() {
+    let plant = Plant::new();
+    let mut file = plant.crashed();
+    let blank = file.len() - 100;
+    *file.last_mut().unwrap() = 1;
+    let report = verify(Cursor::new(&file), plant.signer.public()).unwrap();
+    assert_eq!(report.verdict, Verdict::Unclean);
+    assert_eq!((report.tail.broken, report.tail.blank), (Some(blank as u64), 0));
+}
+
+#[test]
 fn a_stolen_signing_key_and_a_newer_epoch_key_do_not_open_older_epochs() {
     let plant = Plant::new();
     let (file, _) = plant.recorded();

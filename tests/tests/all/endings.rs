@@ -78,7 +78,7 @@ fn a_disabled_person_sends_no_more_and_does_not_come_back() {
     let disable = |gateway: &Gateway<'_>, _: &Workshop| {
         gateway.admin(&["user", "disable", TECHNICIAN]).unwrap().expect_code(0).unwrap();
     };
-    ends_hard(disable, "withdrawn");
+    ends_hard(disable, "the person was disabled");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_revoked_certificate_sends_no_more() {
         certs_dev::revoke(&workshop.path("pki"), TECHNICIAN).unwrap();
         gateway.wait_for_event(&["certificate_revoked", TECHNICIAN]).unwrap();
     };
-    ends_hard(revoke, "withdrawn");
+    ends_hard(revoke, "the certificate was revoked");
 }
 
 #[test]
