@@ -141,6 +141,27 @@ fn a_crl_that_lapses_refuses_sign_ins_until_there_is_a_new_one() {
 }
 
 #[test]
+fn a_clock_that_fell_back_suspends_sign_ins_until_somebody_accepts_it() {
+    let (plc, workshop) = workshop();
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let technician = gateway.import(TECHNICIAN).unwrap();
+    gateway.terminate().unwrap().expect_code(0).unwrap();
+    // As if the gateway had run until an hour from now.
+    let state = rusqlite::Connection::open(workshop.path("state.db")).unwrap();
+    assert_eq!(state.execute("UPDATE clock SET highest = highest + 3600000", []).unwrap(), 1);
+    drop(state);
+    let gateway = Gateway::start(&workshop).unwrap();
+    workshop.profile(TECHNICIAN, gateway.address()).unwrap();
+    let finished = connect(&technician, PRESS_LINE);
+    assert_eq!(finished.code, Some(6), "{finished}");
+    says(&finished, &["clock"]);
+    gateway.wait_for_event(&["clock_stepped", "suspended"]).unwrap();
+    assert!(plc.log().connections.is_empty());
+    gateway.admin(&["clock", "accept"]).unwrap().expect_code(0).unwrap();
+    technician.run(&["targets"]).unwrap().expect_code(0).unwrap();
+}
+
+#[test]
 fn a_gateway_that_is_not_there_is_unreachable() {
     let (_plc, workshop) = workshop();
     let gateway = Gateway::ready(&workshop).unwrap();
