@@ -109,10 +109,11 @@ fn announce(address: SocketAddr) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// The product's settings: see `gateway` and `client`, modules `transport`.
+/// The product's settings: see `tls/transport.rs` of `gateway` and `link` of
+/// `client`.
 fn transport() -> anyhow::Result<TransportConfig> {
     let mut acks = AckFrequencyConfig::default();
-    acks.max_ack_delay(Some(Duration::from_millis(1)));
+    acks.ack_eliciting_threshold(VarInt::from_u32(1)).max_ack_delay(Some(Duration::from_millis(1)));
     let mut transport = TransportConfig::default();
     transport
         .ack_frequency_config(Some(acks))
