@@ -106,6 +106,9 @@ impl Desk {
         if tokio::time::timeout(HEARD_WITHIN, writing).await.is_err() {
             tracing::debug!("a client did not take the last words");
         }
+        // Taken is not read yet: a close would overtake them at the client, so
+        // the client, which leaves by itself after a last word, goes first.
+        let _ = tokio::time::timeout(HEARD_WITHIN, connection.closed()).await;
         close(&connection, code);
     }
 
