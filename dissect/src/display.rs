@@ -7,11 +7,15 @@
 //! in the recording.
 
 use crate::dissector::Outcome;
-use crate::operation::{Access, Area, Operation, Place, Values};
+use crate::operation::{Access, Connection, Element, Operation, Place, Values};
+use bytes::Buf;
 use std::fmt;
 
 /// How many elements of a value are shown.
 const SHOWN: usize = 8;
+
+/// How many bytes of a name are shown.
+const NAME_SHOWN: usize = 64;
 
 /// The unit that is not mentioned.
 const DEFAULT_UNIT: u8 = 1;
@@ -44,7 +48,14 @@ impl fmt::Display for Access {
         }
         match &self.values {
             Values::None => Ok(()),
-            Values::Bits(_) | Values::Words(_) | Values::Masked { .. } | Values::Untyped(_) => {
+            Values::Bits(_)
+            | Values::Words(_)
+            | Values::Masked { .. }
+            | Values::Elements { .. }
+            | Values::Untyped(_)
+            | Values::Name(_)
+            | Values::Module { .. }
+            | Values::Secret(_) => {
                 write!(formatter, " = ")?;
                 write_values(formatter, &self.values, count.unwrap_or(u32::MAX))
             }
@@ -54,23 +65,7 @@ impl fmt::Display for Access {
 
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, last) = (self.range.first(), self.range.last());
-        match self.area {
-            Area::Coil | Area::Discrete | Area::Input | Area::Holding => {
-                write!(formatter, "{}{}", self.area, self.range)
-            }
-            Area::File if first == last => write!(formatter, "file[{}]", FileRecord(first)),
-            Area::File => write!(formatter, "file[{}-{}]", FileRecord(first), FileRecord(last)),
-        }
-    }
-}
-
-/// `file.record`, both decimal.
-struct FileRecord(u32);
-
-impl fmt::Display for FileRecord {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}", self.0 >> 16, self.0 & 0xFFFF)
+        write!(formatter, "{}[{}]", self.area, self.area.addresses(self.range))
     }
 }
 
@@ -83,6 +78,16 @@ impl fmt::Display for Outcome {
                 formatter.write_str("= ")?;
                 write_values(formatter, values, *count)
             }
+            Self::Items(outcomes) => {
+                for (position, outcome) in outcomes.iter().enumerate() {
+                    if position > 0 {
+                        formatter.write_str("; ")?;
+                    }
+                    write!(formatter, "{outcome}")?;
+                }
+                Ok(())
+            }
+            Self::Push { text } => write!(formatter, "sent by itself: {text}"),
             Self::Unreadable => formatter.write_str("an answer that does not fit the request"),
         }
     }
@@ -105,14 +110,56 @@ fn write_values(formatter: &mut fmt::Formatter<'_>, values: &Values, count: u32)
         Values::Masked { and, or } => {
             write!(formatter, "(old and {and:#06x}) or ({or:#06x} and not {and:#06x})")
         }
-        Values::Untyped(bytes) => {
-            formatter.write_str("0x")?;
-            for byte in bytes.iter().take(SHOWN) {
-                write!(formatter, "{byte:02x}")?;
-            }
-            if bytes.len() > SHOWN { formatter.write_str("...") } else { Ok(()) }
+        Values::Elements { element, bytes } => write_elements(formatter, *element, bytes),
+        Values::Untyped(bytes) => write_hex(formatter, bytes),
+        Values::Name(bytes) => write_name(formatter, bytes),
+        Values::Module { connection, rack, slot } => {
+            let connection = match connection {
+                Connection::Programmer => "PG",
+                Connection::Operator => "OP",
+                Connection::Basic => "basic",
+            };
+            write!(formatter, "{connection} rack {rack} slot {slot}")
+        }
+        Values::Secret(_) => formatter.write_str("***"),
+    }
+}
+
+/// Numbers as people write them; what has no one reading in hexadecimal.
+fn write_elements(formatter: &mut fmt::Formatter<'_>, element: Element, bytes: &[u8]) -> fmt::Result {
+    let elements = bytes.chunks_exact(element.size().into());
+    match element {
+        Element::Byte => write_hex(formatter, bytes),
+        Element::Char => write_name(formatter, bytes),
+        Element::Word => write_list(formatter, elements.filter_map(|mut bytes| bytes.try_get_u16().ok())),
+        Element::Int => write_list(formatter, elements.filter_map(|mut bytes| bytes.try_get_i16().ok())),
+        Element::DoubleWord => {
+            write_list(formatter, elements.filter_map(|mut bytes| bytes.try_get_u32().ok()))
+        }
+        Element::DoubleInt => {
+            write_list(formatter, elements.filter_map(|mut bytes| bytes.try_get_i32().ok()))
+        }
+        Element::Real => write_list(formatter, elements.filter_map(|mut bytes| bytes.try_get_f32().ok())),
+        Element::Counter | Element::Timer => {
+            let words = elements.filter_map(|mut bytes| bytes.try_get_u16().ok());
+            write_list(formatter, words.map(|word| format!("{word:#06x}")))
         }
     }
+}
+
+fn write_hex(formatter: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    formatter.write_str("0x")?;
+    for byte in bytes.iter().take(SHOWN) {
+        write!(formatter, "{byte:02x}")?;
+    }
+    if bytes.len() > SHOWN { formatter.write_str("...") } else { Ok(()) }
+}
+
+/// A name in quotes, with nothing in it that a terminal would obey.
+fn write_name(formatter: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    let shown = bytes.get(..NAME_SHOWN).unwrap_or(bytes);
+    write!(formatter, "\"{}\"", shown.escape_ascii())?;
+    if bytes.len() > NAME_SHOWN { formatter.write_str("...") } else { Ok(()) }
 }
 
 fn write_list<T: fmt::Display>(
@@ -134,7 +181,8 @@ fn write_list<T: fmt::Display>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::{Class, Protocol, Range};
+    use crate::area::Area;
+    use crate::operation::{Class, Protocol, Range, Secret};
     use bytes::Bytes;
     use smallvec::smallvec;
 
@@ -196,5 +244,26 @@ mod tests {
         let values = Values::Words(Bytes::from_static(&[0, 1, 0, 2]));
         assert_eq!(Outcome::Values { values, count: 2 }.to_string(), "= 1 2");
         assert_eq!(Outcome::Done.to_string(), "ok");
+    }
+
+    #[test]
+    fn typed_numbers_names_and_secrets_are_shown_as_what_they_are() {
+        let shown = |element, bytes: &'static [u8]| {
+            let values = Values::Elements { element, bytes: Bytes::from_static(bytes) };
+            Outcome::Values { values, count: 1 }.to_string()
+        };
+        assert_eq!(shown(Element::Byte, &[1, 0xAB]), "= 0x01ab");
+        assert_eq!(shown(Element::Char, b"a\x1b"), "= \"a\\x1b\"");
+        assert_eq!(shown(Element::Word, &[0xFF, 0xFE, 0, 1]), "= 65534 1");
+        assert_eq!(shown(Element::Int, &[0xFF, 0xFE]), "= -2");
+        assert_eq!(shown(Element::DoubleWord, &[0xFF, 0xFF, 0xFF, 0xFE]), "= 4294967294");
+        assert_eq!(shown(Element::DoubleInt, &[0xFF, 0xFF, 0xFF, 0xFE]), "= -2");
+        assert_eq!(shown(Element::Real, &[0x41, 0x48, 0, 0]), "= 12.5");
+        assert_eq!(shown(Element::Timer, &[0x20, 0x10]), "= 0x2010");
+        let secret = Secret::new(Bytes::from_static(b"hunter2"));
+        assert_eq!(secret.reveal().as_ref(), b"hunter2");
+        let access = Access { values: Values::Secret(secret), ..Access::whole(Class::Security, None) };
+        assert_eq!(text(smallvec![access.clone()]), "security = *** (a function)");
+        assert!(!format!("{access:?}").contains("hunter2"));
     }
 }

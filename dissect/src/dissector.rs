@@ -6,9 +6,10 @@
 
 use crate::modbus::Modbus;
 use crate::opaque;
-use crate::operation::{Operation, Protocol, Values};
+use crate::operation::{Class, Operation, Protocol, Values};
+use crate::s7::S7;
 use bytes::Bytes;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 
 /// Which of the two peers sent the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,12 +54,58 @@ pub enum Unframed {
         /// The code, 128 or higher.
         function: u8,
     },
+    /// A TPKT does not begin with its version 3 and a reserved 0 (RFC 1006,
+    /// section 6).
+    #[error("{found:#04x} in a TPKT header in place of {expected:#04x}")]
+    TpktHeader {
+        /// The byte that is there.
+        found: u8,
+        /// The byte that has to be there.
+        expected: u8,
+    },
+    /// The TPKT length is too small for what has to be inside.
+    #[error("the TPKT length of {length} is too small")]
+    TpktLength {
+        /// What the field said, in bytes, its own header included.
+        length: u16,
+    },
+    /// The fragments of one transport unit are more than are put together.
+    #[error("a transport unit of more than {most} bytes")]
+    Oversized {
+        /// The limit, in bytes with all headers.
+        most: usize,
+    },
+    /// A transport unit that this side does not send in class 0 of ISO 8073,
+    /// or not in the middle of another.
+    #[error("a transport unit of type {found:#04x} that has no place here")]
+    TransportUnit {
+        /// Its type octet.
+        found: u8,
+    },
+    /// A transport unit whose header contradicts its length.
+    #[error("a transport header of {length} bytes, which does not fit")]
+    TransportHeader {
+        /// What the length indicator said.
+        length: u8,
+    },
+    /// Not the protocol identifier of S7 communication.
+    #[error("the protocol identifier is {found:#04x}, not the 0x32 of S7 communication")]
+    S7Identifier {
+        /// The first byte of the transport unit's data.
+        found: u8,
+    },
+    /// S7 communication plus on a service that is to speak S7 communication.
+    #[error(
+        "S7 communication plus (identifier 0x72) on a service of plain S7 communication; such a service is named s7plus and carried without being understood"
+    )]
+    S7Plus,
 }
 
 /// Pairs a request with its answer within one channel and protocol.
 ///
 /// For Modbus the transaction identifier in bits 8 to 23 and the unit in bits
-/// 0 to 7.
+/// 0 to 7. For S7 the kind of request in bits 16 to 23 and its reference in
+/// bits 0 to 15.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u64);
 
@@ -182,8 +229,29 @@ pub enum Outcome {
         /// How many elements they are: bits, words or bytes.
         count: u32,
     },
+    /// It was asked for several things and did not do them alike: one outcome
+    /// each, in the order of the request.
+    Items(Vec<Self>),
+    /// It sent this by itself: an alarm, values that were subscribed to, or a
+    /// request of its own within a transfer that is under way. No request
+    /// waits for it, and it may pass.
+    Push {
+        /// What it is.
+        text: &'static str,
+    },
     /// A certain frame whose inside does not fit the request.
     Unreadable,
+}
+
+impl Outcome {
+    /// Whether it refused what it was asked, or a part of it.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Items(outcomes) => outcomes.iter().any(Self::is_refusal),
+            Self::Done | Self::Values { .. } | Self::Push { .. } | Self::Unreadable => false,
+        }
+    }
 }
 
 /// What a refusal is about, so that the protocol's nearest error is given.
@@ -210,7 +278,8 @@ pub struct Dissector {
 #[derive(Debug)]
 enum State {
     Modbus(Modbus),
-    Opaque,
+    S7(S7),
+    Opaque(Protocol),
 }
 
 impl Dissector {
@@ -218,7 +287,8 @@ impl Dissector {
     pub fn new(protocol: Protocol) -> Self {
         let state = match protocol {
             Protocol::Modbus => State::Modbus(Modbus::new()),
-            Protocol::Tcp => State::Opaque,
+            Protocol::S7 => State::S7(S7::new()),
+            Protocol::S7Plus | Protocol::Tcp => State::Opaque(protocol),
         };
         Self { state }
     }
@@ -230,7 +300,8 @@ impl Dissector {
     pub fn frame(&self, direction: Direction, buffered: &[u8]) -> Framing {
         match &self.state {
             State::Modbus(_) => crate::modbus::frame(direction, buffered),
-            State::Opaque => opaque::frame(buffered),
+            State::S7(_) => crate::s7::frame(direction, buffered),
+            State::Opaque(_) => opaque::frame(buffered),
         }
     }
 
@@ -238,7 +309,8 @@ impl Dissector {
     pub fn decode(&mut self, frame: Bytes) -> Request {
         match &self.state {
             State::Modbus(_) => crate::modbus::decode(frame),
-            State::Opaque => opaque::decode(frame),
+            State::S7(s7) => s7.decode(frame),
+            State::Opaque(protocol) => opaque::decode(*protocol, frame),
         }
     }
 
@@ -247,7 +319,8 @@ impl Dissector {
     pub fn forwarded(&mut self, request: &Request) {
         match &mut self.state {
             State::Modbus(modbus) => modbus.forwarded(request),
-            State::Opaque => {}
+            State::S7(s7) => s7.forwarded(request),
+            State::Opaque(_) => {}
         }
     }
 
@@ -256,7 +329,8 @@ impl Dissector {
     pub fn answer(&mut self, frame: Bytes) -> Answer {
         match &mut self.state {
             State::Modbus(modbus) => modbus.answer(frame),
-            State::Opaque => opaque::answer(frame),
+            State::S7(s7) => s7.answer(frame),
+            State::Opaque(_) => opaque::answer(frame),
         }
     }
 
@@ -265,16 +339,39 @@ impl Dissector {
     pub fn deny(&mut self, request: &Request, denial: Denial) -> Option<Bytes> {
         match &self.state {
             State::Modbus(_) => crate::modbus::deny(&request.frame, denial),
-            State::Opaque => None,
+            State::S7(s7) => s7.deny(request),
+            State::Opaque(_) => None,
+        }
+    }
+
+    /// The class of the sequence of requests that is under way, such as a
+    /// download that has begun and has not ended; it should not be cut off
+    /// without need. `None` if there is none.
+    pub fn sequence(&self) -> Option<Class> {
+        match &self.state {
+            State::S7(s7) => s7.sequence(),
+            State::Modbus(_) | State::Opaque(_) => None,
+        }
+    }
+
+    /// How many requests the device has agreed to work on at once. More must
+    /// not be sent to it before it has answered. `None` if nothing was agreed.
+    pub fn parallel(&self) -> Option<NonZeroU16> {
+        match &self.state {
+            State::S7(s7) => s7.parallel(),
+            State::Modbus(_) | State::Opaque(_) => None,
         }
     }
 
     /// The frame as it has to go on, after earlier denials on the channel
-    /// may have shifted the protocol's sequence numbers. Neither protocol
-    /// here has such numbers, so the frame stays as it is.
+    /// may have shifted the protocol's sequence numbers. No protocol here has
+    /// such numbers, so the frame stays as it is.
     pub fn translate(&mut self, direction: Direction, frame: Bytes) -> Bytes {
         match (&self.state, direction) {
-            (State::Modbus(_) | State::Opaque, Direction::FromClient | Direction::FromDevice) => frame,
+            (
+                State::Modbus(_) | State::S7(_) | State::Opaque(_),
+                Direction::FromClient | Direction::FromDevice,
+            ) => frame,
         }
     }
 }

@@ -13,16 +13,22 @@
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod area;
 mod display;
 mod dissector;
 mod modbus;
 mod opaque;
 mod operation;
 mod reader;
+mod s7;
+pub mod s7plus;
 
+pub use area::{AddressUnit, Addresses, Area};
 pub use dissector::{
     Answer, Content, Denial, Direction, Dissector, Expects, Flaw, Framing, Key, Malformed, Outcome, Request,
     Unframed,
 };
 pub use modbus::{LONGEST_FRAME, PENDING};
-pub use operation::{Access, Area, Carriage, Class, Effect, Operation, Place, Protocol, Range, Values};
+pub use operation::{
+    Access, Carriage, Class, Connection, Effect, Element, Operation, Place, Protocol, Range, Secret, Values,
+};

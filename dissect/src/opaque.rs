@@ -11,9 +11,9 @@ pub(crate) fn frame(buffered: &[u8]) -> Framing {
     NonZeroUsize::new(buffered.len()).map_or(Framing::Partial, Framing::Whole)
 }
 
-pub(crate) fn decode(frame: Bytes) -> Request {
+pub(crate) fn decode(protocol: Protocol, frame: Bytes) -> Request {
     let operation = Operation {
-        protocol: Protocol::Tcp,
+        protocol,
         function: "use of the service",
         accesses: smallvec![Access::whole(Class::Use, None)],
     };

@@ -7,8 +7,9 @@
 
 use super::function::{diagnostic, name, undecoded_class};
 use super::{COUNTED_FROM, Header};
+use crate::area::Area;
 use crate::dissector::{Content, Expects, Flaw, Key, Malformed, Request};
-use crate::operation::{Access, Area, Class, Operation, Place, Protocol, Range, Values};
+use crate::operation::{Access, Class, Operation, Place, Protocol, Range, Values};
 use crate::reader::Reader;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};

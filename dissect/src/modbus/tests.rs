@@ -1,8 +1,9 @@
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "inputs are the test's own")]
 
 use super::*;
+use crate::area::Area;
 use crate::dissector::{Content, Dissector, Flaw};
-use crate::operation::{Area, Class, Effect, Operation, Protocol, Values};
+use crate::operation::{Class, Effect, Operation, Protocol, Values};
 use proptest::prelude::*;
 
 fn bytes(text: &str) -> Bytes {
