@@ -3,22 +3,32 @@
 //! `write holding[100] = 731`, `read unit[3] holding[0-9]`; several accesses
 //! are joined by ` + `. Addresses are zero-based, as on the wire. Unit 1 is
 //! what tools address unless told otherwise, so it alone is left out. Values
-//! are cut after eight elements: the text is for people, the exact bytes are
-//! in the recording.
+//! are cut after eight elements, and of many accesses those that only observe
+//! are counted: the text is for people, the exact bytes are in the recording.
 
 use crate::dissector::Outcome;
-use crate::operation::{Access, Area, Operation, Place, Values};
+use crate::enip;
+use crate::operation::{Access, Area, Effect, Operation, Range, Values};
+use crate::place::Place;
 use std::fmt;
 
 /// How many elements of a value are shown.
 const SHOWN: usize = 8;
+
+/// How many accesses are shown whatever their effect.
+const SHOWN_ACCESSES: usize = 32;
 
 /// The unit that is not mentioned.
 const DEFAULT_UNIT: u8 = 1;
 
 impl fmt::Display for Operation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left_out: usize = 0;
         for (position, access) in self.accesses.iter().enumerate() {
+            if position >= SHOWN_ACCESSES && access.class.effect() == Effect::Observes {
+                left_out = left_out.saturating_add(1);
+                continue;
+            }
             if position > 0 {
                 formatter.write_str(" + ")?;
             }
@@ -27,7 +37,7 @@ impl fmt::Display for Operation {
                 write!(formatter, " ({})", self.function)?;
             }
         }
-        Ok(())
+        if left_out > 0 { write!(formatter, " + {left_out} more that change nothing") } else { Ok(()) }
     }
 }
 
@@ -38,13 +48,26 @@ impl fmt::Display for Access {
             write!(formatter, " unit[{unit}]")?;
         }
         let mut count = None;
-        if let Some(place) = self.place {
+        if let Some(place) = &self.place {
             write!(formatter, " {place}")?;
-            count = place.range.last().checked_sub(place.range.first()).and_then(|span| span.checked_add(1));
+            count = match place {
+                Place::Range { range, .. } => count_of(*range),
+                Place::Name(name) => name.elements().and_then(count_of),
+                Place::Object(object) => {
+                    if let Some(service) = object.service {
+                        write!(formatter, " ({})", enip::service_name(service, Some(object.class)))?;
+                    }
+                    None
+                }
+            };
         }
         match &self.values {
             Values::None => Ok(()),
-            Values::Bits(_) | Values::Words(_) | Values::Masked { .. } | Values::Untyped(_) => {
+            Values::Bits(_)
+            | Values::Words(_)
+            | Values::Masked { .. }
+            | Values::Numbers { .. }
+            | Values::Untyped(_) => {
                 write!(formatter, " = ")?;
                 write_values(formatter, &self.values, count.unwrap_or(u32::MAX))
             }
@@ -52,16 +75,26 @@ impl fmt::Display for Access {
     }
 }
 
+fn count_of(range: Range) -> Option<u32> {
+    range.last().checked_sub(range.first())?.checked_add(1)
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, last) = (self.range.first(), self.range.last());
-        match self.area {
-            Area::Coil | Area::Discrete | Area::Input | Area::Holding => {
-                write!(formatter, "{}{}", self.area, self.range)
-            }
-            Area::File if first == last => write!(formatter, "file[{}]", FileRecord(first)),
-            Area::File => write!(formatter, "file[{}-{}]", FileRecord(first), FileRecord(last)),
+        match self {
+            Self::Range { area, range } => write_range(formatter, *area, *range),
+            Self::Name(name) => write!(formatter, "{name}"),
+            Self::Object(object) => write!(formatter, "{object}"),
         }
+    }
+}
+
+fn write_range(formatter: &mut fmt::Formatter<'_>, area: Area, range: Range) -> fmt::Result {
+    let (first, last) = (range.first(), range.last());
+    match area {
+        Area::Coil | Area::Discrete | Area::Input | Area::Holding => write!(formatter, "{area}{range}"),
+        Area::File if first == last => write!(formatter, "file[{}]", FileRecord(first)),
+        Area::File => write!(formatter, "file[{}-{}]", FileRecord(first), FileRecord(last)),
     }
 }
 
@@ -82,6 +115,15 @@ impl fmt::Display for Outcome {
             Self::Values { values, count } => {
                 formatter.write_str("= ")?;
                 write_values(formatter, values, *count)
+            }
+            Self::Several(outcomes) => {
+                for (position, outcome) in outcomes.iter().enumerate() {
+                    if position == SHOWN_ACCESSES {
+                        return write!(formatter, "; {} more", outcomes.len().saturating_sub(position));
+                    }
+                    write!(formatter, "{}{outcome}", if position > 0 { "; " } else { "" })?;
+                }
+                Ok(())
             }
             Self::Unreadable => formatter.write_str("an answer that does not fit the request"),
         }
@@ -105,6 +147,7 @@ fn write_values(formatter: &mut fmt::Formatter<'_>, values: &Values, count: u32)
         Values::Masked { and, or } => {
             write!(formatter, "(old and {and:#06x}) or ({or:#06x} and not {and:#06x})")
         }
+        Values::Numbers { kind, bytes } => write_list(formatter, kind.all(bytes).take(count)),
         Values::Untyped(bytes) => {
             formatter.write_str("0x")?;
             for byte in bytes.iter().take(SHOWN) {
@@ -134,13 +177,13 @@ fn write_list<T: fmt::Display>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::{Class, Protocol, Range};
+    use crate::operation::{Class, Protocol};
     use bytes::Bytes;
     use smallvec::smallvec;
 
     fn access(class: Class, unit: u8, area: Area, range: (u32, u32), values: Values) -> Access {
         let range = Range::new(range.0, range.1).unwrap();
-        Access { class, unit: Some(unit), place: Some(Place { area, range }), values }
+        Access { class, unit: Some(unit), place: Some(Place::Range { area, range }), values }
     }
 
     fn text(accesses: smallvec::SmallVec<[Access; 2]>) -> String {

@@ -4,6 +4,7 @@
 //! channel and behind `&mut`, fragments are a matter of [`Dissector::frame`],
 //! renumbering after a denial one of [`Dissector::translate`].
 
+use crate::enip::Enip;
 use crate::modbus::Modbus;
 use crate::opaque;
 use crate::operation::{Operation, Protocol, Values};
@@ -53,12 +54,28 @@ pub enum Unframed {
         /// The code, 128 or higher.
         function: u8,
     },
+    /// The EtherNet/IP encapsulation length is above 65511 (CIP Volume 2,
+    /// 2-3.3).
+    #[error("the encapsulation length field is {length}, above 65511")]
+    EncapsulationLength {
+        /// What the field said, in bytes.
+        length: u16,
+    },
+    /// The EtherNet/IP encapsulation options aren't 0, so that a device has
+    /// to discard the frame (CIP Volume 2, 2-3.7).
+    #[error("the encapsulation options are {found:#x}, not the 0 of EtherNet/IP")]
+    EncapsulationOptions {
+        /// What the field said.
+        found: u32,
+    },
 }
 
 /// Pairs a request with its answer within one channel and protocol.
 ///
 /// For Modbus the transaction identifier in bits 8 to 23 and the unit in bits
-/// 0 to 7.
+/// 0 to 7. For EtherNet/IP the sender context without its highest bit, or that
+/// bit with the connection in bits 16 to 47 and the sequence count in bits 0
+/// to 15.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u64);
 
@@ -86,6 +103,7 @@ pub struct Request {
 
 /// The inside of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each request")]
 pub enum Content {
     /// Understood, to be judged.
     Operation(Operation),
@@ -111,8 +129,8 @@ impl Malformed {
     /// The protocol's error that says it best.
     pub fn denial(&self) -> Denial {
         match self.flaw {
-            Flaw::Function => Denial::Function,
-            Flaw::Address => Denial::Address,
+            Flaw::Function | Flaw::Depth => Denial::Function,
+            Flaw::Address | Flaw::Path | Flaw::Connection => Denial::Address,
             Flaw::Length | Flaw::Count { .. } | Flaw::ByteCount { .. } | Flaw::Value { .. } => Denial::Value,
         }
     }
@@ -148,6 +166,15 @@ pub enum Flaw {
         /// What the field said.
         value: u16,
     },
+    /// A path of segments that ends within one, or whose segments are none.
+    #[error("a path that can't be read")]
+    Path,
+    /// A message on a connection that was not opened on this channel.
+    #[error("a connection that was not opened on this channel")]
+    Connection,
+    /// Requests within requests, more than three levels of them.
+    #[error("requests nested too deeply")]
+    Depth,
 }
 
 /// One whole frame from the device, decoded and paired.
@@ -182,8 +209,21 @@ pub enum Outcome {
         /// How many elements they are: bits, words or bytes.
         count: u32,
     },
+    /// It answered each part of a request that had several, in their order.
+    Several(Vec<Self>),
     /// A certain frame whose inside does not fit the request.
     Unreadable,
+}
+
+impl Outcome {
+    /// Whether it refused the request, or a part of it.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Several(outcomes) => outcomes.iter().any(Self::is_refused),
+            Self::Done | Self::Values { .. } | Self::Unreadable => false,
+        }
+    }
 }
 
 /// What a refusal is about, so that the protocol's nearest error is given.
@@ -210,6 +250,7 @@ pub struct Dissector {
 #[derive(Debug)]
 enum State {
     Modbus(Modbus),
+    Enip(Enip),
     Opaque,
 }
 
@@ -218,6 +259,7 @@ impl Dissector {
     pub fn new(protocol: Protocol) -> Self {
         let state = match protocol {
             Protocol::Modbus => State::Modbus(Modbus::new()),
+            Protocol::Enip => State::Enip(Enip::new()),
             Protocol::Tcp => State::Opaque,
         };
         Self { state }
@@ -230,6 +272,7 @@ impl Dissector {
     pub fn frame(&self, direction: Direction, buffered: &[u8]) -> Framing {
         match &self.state {
             State::Modbus(_) => crate::modbus::frame(direction, buffered),
+            State::Enip(_) => crate::enip::frame(buffered),
             State::Opaque => opaque::frame(buffered),
         }
     }
@@ -238,6 +281,7 @@ impl Dissector {
     pub fn decode(&mut self, frame: Bytes) -> Request {
         match &self.state {
             State::Modbus(_) => crate::modbus::decode(frame),
+            State::Enip(enip) => enip.decode(frame),
             State::Opaque => opaque::decode(frame),
         }
     }
@@ -247,6 +291,7 @@ impl Dissector {
     pub fn forwarded(&mut self, request: &Request) {
         match &mut self.state {
             State::Modbus(modbus) => modbus.forwarded(request),
+            State::Enip(enip) => enip.forwarded(request),
             State::Opaque => {}
         }
     }
@@ -256,6 +301,7 @@ impl Dissector {
     pub fn answer(&mut self, frame: Bytes) -> Answer {
         match &mut self.state {
             State::Modbus(modbus) => modbus.answer(frame),
+            State::Enip(enip) => enip.answer(frame),
             State::Opaque => opaque::answer(frame),
         }
     }
@@ -265,16 +311,20 @@ impl Dissector {
     pub fn deny(&mut self, request: &Request, denial: Denial) -> Option<Bytes> {
         match &self.state {
             State::Modbus(_) => crate::modbus::deny(&request.frame, denial),
+            State::Enip(enip) => enip.deny(request, denial),
             State::Opaque => None,
         }
     }
 
     /// The frame as it has to go on, after earlier denials on the channel
-    /// may have shifted the protocol's sequence numbers. Neither protocol
+    /// may have shifted the protocol's sequence numbers. No protocol
     /// here has such numbers, so the frame stays as it is.
     pub fn translate(&mut self, direction: Direction, frame: Bytes) -> Bytes {
         match (&self.state, direction) {
-            (State::Modbus(_) | State::Opaque, Direction::FromClient | Direction::FromDevice) => frame,
+            (
+                State::Modbus(_) | State::Enip(_) | State::Opaque,
+                Direction::FromClient | Direction::FromDevice,
+            ) => frame,
         }
     }
 }

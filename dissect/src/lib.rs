@@ -15,9 +15,13 @@
 
 mod display;
 mod dissector;
+mod enip;
 mod modbus;
+mod name;
+mod number;
 mod opaque;
 mod operation;
+mod place;
 mod reader;
 
 pub use dissector::{
@@ -25,4 +29,7 @@ pub use dissector::{
     Unframed,
 };
 pub use modbus::{LONGEST_FRAME, PENDING};
-pub use operation::{Access, Area, Carriage, Class, Effect, Operation, Place, Protocol, Range, Values};
+pub use name::{LONGEST_NAME, Name, NameKind, NotAName};
+pub use number::{Number, NumberKind};
+pub use operation::{Access, Area, Carriage, Class, Effect, Operation, Protocol, Range, Values};
+pub use place::{Object, Place};

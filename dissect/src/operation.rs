@@ -6,6 +6,8 @@
 //! write, with which values. The set of single addresses that the accesses
 //! cover are the operation's *atoms*; policy judges each of them.
 
+use crate::number::NumberKind;
+use crate::place::Place;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::fmt;
@@ -16,18 +18,21 @@ use std::fmt;
 pub enum Protocol {
     /// Modbus/TCP with an MBAP header.
     Modbus,
+    /// EtherNet/IP over TCP with CIP explicit messages.
+    Enip,
     /// Any other TCP service, carried as bytes without being understood.
     Tcp,
 }
 
 impl Protocol {
     /// Every protocol, in the order in which listings show them.
-    pub const ALL: [Self; 2] = [Self::Modbus, Self::Tcp];
+    pub const ALL: [Self; 3] = [Self::Modbus, Self::Enip, Self::Tcp];
 
     /// The protocol's word in policy actions and in `targets.toml`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Modbus => "modbus",
+            Self::Enip => "enip",
             Self::Tcp => "tcp",
         }
     }
@@ -40,7 +45,7 @@ impl Protocol {
     /// Whether requests are decoded, or the bytes only carried and recorded.
     pub fn carriage(self) -> Carriage {
         match self {
-            Self::Modbus => Carriage::Decoded,
+            Self::Modbus | Self::Enip => Carriage::Decoded,
             Self::Tcp => Carriage::Opaque,
         }
     }
@@ -292,15 +297,6 @@ impl fmt::Display for Range {
     }
 }
 
-/// Where in the device an access takes place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// The area.
-    pub area: Area,
-    /// The addresses within it.
-    pub range: Range,
-}
-
 /// The values that an access carries towards the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Values {
@@ -312,12 +308,21 @@ pub enum Values {
     /// 16-bit words in address order, each big endian.
     Words(Bytes),
     /// A masked write: new = (old AND `and`) OR (`or` AND NOT `and`)
-    /// (Modbus Application Protocol V1.1b3, 6.16).
+    /// (Modbus Application Protocol V1.1b3, 6.16). Bits above the width of
+    /// the element are 0 in both.
     Masked {
         /// Bits that keep their old value.
-        and: u16,
+        and: u64,
         /// New value of the other bits.
-        or: u16,
+        or: u64,
+    },
+    /// Numbers of one kind in address order, each little endian. A part of a
+    /// number at the end is possible, and is no number.
+    Numbers {
+        /// Their kind.
+        kind: NumberKind,
+        /// Their bytes.
+        bytes: Bytes,
     },
     /// Bytes without a type that policy could compare.
     Untyped(Bytes),

@@ -8,7 +8,8 @@
 use super::function::{diagnostic, name, undecoded_class};
 use super::{COUNTED_FROM, Header};
 use crate::dissector::{Content, Expects, Flaw, Key, Malformed, Request};
-use crate::operation::{Access, Area, Class, Operation, Place, Protocol, Range, Values};
+use crate::operation::{Access, Area, Class, Operation, Protocol, Range, Values};
+use crate::place::Place;
 use crate::reader::Reader;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
@@ -99,7 +100,7 @@ fn bare(fields: Reader, class: Class, unit: Option<u8>) -> Result<SmallVec<[Acce
 fn place(area: Area, first: u16, count: u16) -> Result<Place, Flaw> {
     Range::counted(first.into(), count.into())
         .filter(|range| range.last() <= area.last_address())
-        .map(|range| Place { area, range })
+        .map(|range| Place::Range { area, range })
         .ok_or(Flaw::Address)
 }
 
@@ -169,7 +170,7 @@ fn counted_values(fields: &mut Reader, expected: u16) -> Result<Bytes, Flaw> {
 /// 6.16.
 fn mask_register(mut fields: Reader, unit: Option<u8>) -> Result<Access, Flaw> {
     let address = fields.word()?;
-    let values = Values::Masked { and: fields.word()?, or: fields.word()? };
+    let values = Values::Masked { and: fields.word()?.into(), or: fields.word()?.into() };
     fields.end()?;
     Ok(access(Class::Write, unit, place(Area::Holding, address, 1)?, values))
 }
@@ -189,7 +190,7 @@ fn read_fifo(mut fields: Reader, unit: Option<u8>) -> Result<Access, Flaw> {
     fields.end()?;
     let last = first.saturating_add(FIFO_WORDS.saturating_sub(1)).min(Area::Holding.last_address());
     let range = Range::new(first, last).ok_or(Flaw::Address)?;
-    Ok(access(Class::Read, unit, Place { area: Area::Holding, range }, Values::None))
+    Ok(access(Class::Read, unit, Place::Range { area: Area::Holding, range }, Values::None))
 }
 
 /// 6.14: groups of seven bytes, each naming records of one file.
@@ -236,7 +237,7 @@ fn file_records(fields: &mut Reader) -> Result<(Place, u16), Flaw> {
     }
     let at = |record: u16| u32::from(file) << 16 | u32::from(record);
     let range = Range::new(at(record), at(last)).ok_or(Flaw::Address)?;
-    Ok((Place { area: Area::File, range }, count))
+    Ok((Place::Range { area: Area::File, range }, count))
 }
 
 /// 6.8: a sub-function and its data, two bytes for all but the echo.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::dissector::{Content, Dissector, Flaw};
 use crate::operation::{Area, Class, Effect, Operation, Protocol, Values};
+use crate::place::Place;
 use proptest::prelude::*;
 
 fn bytes(text: &str) -> Bytes {
@@ -403,7 +404,11 @@ proptest! {
         if let Content::Operation(operation) = &decoded.content {
             prop_assert!(!operation.accesses.is_empty());
             let inside = |access: &crate::Access| {
-                access.place.is_none_or(|place| place.range.last() <= place.area.last_address())
+                match &access.place {
+                Some(Place::Range { area, range }) => range.last() <= area.last_address(),
+                Some(Place::Name(_) | Place::Object(_)) => false,
+                None => true,
+            }
             };
             prop_assert!(operation.accesses.iter().all(inside));
             let _text = operation.to_string();
@@ -422,6 +427,9 @@ proptest! {
         prop_assert_eq!(request.frame, frame);
         let Content::Operation(operation) = request.content else { panic!("{text} is malformed") };
         prop_assert_eq!(operation.to_string(), text);
-        prop_assert!(operation.accesses.iter().all(|access| access.place.is_some_and(|place| place.area != Area::File)));
+        let common = |access: &crate::Access| {
+            matches!(access.place, Some(Place::Range { area: Area::Coil | Area::Holding, .. }))
+        };
+        prop_assert!(operation.accesses.iter().all(common));
     }
 }

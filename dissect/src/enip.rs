@@ -1,0 +1,174 @@
+//! EtherNet/IP over TCP: encapsulation, CIP explicit messages, and what a
+//! channel remembers of them.
+//!
+//! Sources: ODVA, The CIP Networks Library, Volume 1 (messages, paths,
+//! services, status) and Volume 2 (encapsulation); Rockwell Automation
+//! 1756-PM020 (tags of Logix controllers) and 1770-6.5.16 (PCCC).
+//!
+//! Order of events: [`encapsulation`] finds the frame and takes its items
+//! apart; [`request`] reads the request, and all requests within it, by
+//! [`message`], [`path`], [`service`], [`tag`] and [`pccc`]; [`denial`] refuses
+//! it, or [`answer`] reads what the device said, from which [`connection`] and
+//! [`symbols`] learn what later messages need.
+//!
+//! It never carries implicit I/O: a Forward Open for anything but explicit
+//! messages can't be allowed. It never guesses what a private structure of a
+//! vendor means; such a service is judged by its code and the class of object.
+
+mod answer;
+mod connection;
+mod denial;
+mod encapsulation;
+mod fields;
+mod message;
+mod path;
+mod pccc;
+mod request;
+mod service;
+mod status;
+mod symbols;
+mod tag;
+
+use crate::dissector::{Answer, Content, Denial, Expects, Key, Outcome, Request};
+use crate::modbus::PENDING;
+use crate::operation::Class;
+use answer::{Asked, Lesson};
+use bytes::Bytes;
+use connection::Connections;
+use encapsulation::{Header, SEND_UNIT_DATA, Side, Way, carried};
+use std::collections::VecDeque;
+use symbols::Symbols;
+
+pub(crate) use encapsulation::frame;
+pub(crate) use service::name as service_name;
+
+/// What a channel remembers.
+#[derive(Debug)]
+pub(crate) struct Enip {
+    pending: VecDeque<Pending>,
+    connections: Connections,
+    symbols: Symbols,
+}
+
+/// A forwarded request without its answer.
+#[derive(Debug)]
+struct Pending {
+    key: Key,
+    mark: Mark,
+    asked: Asked,
+}
+
+/// By what an answer is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// The command and the context of the sender.
+    Context(u16, [u8; 8]),
+    /// The connection's id towards the client, and the sequence count.
+    Connection(u32, u16),
+}
+
+impl Enip {
+    pub(crate) fn new() -> Self {
+        Self { pending: VecDeque::new(), connections: Connections::new(), symbols: Symbols::new() }
+    }
+
+    pub(crate) fn decode(&self, frame: Bytes) -> Request {
+        request::decode(self, frame)
+    }
+
+    pub(crate) fn deny(&self, request: &Request, denial: Denial) -> Option<Bytes> {
+        denial::deny(self, request, denial)
+    }
+
+    pub(crate) fn forwarded(&mut self, request: &Request) {
+        if may_renumber(&request.content) {
+            self.symbols.forget();
+        }
+        if request.expects == Expects::Nothing {
+            return;
+        }
+        let Some(header) = Header::of(&request.frame) else { return };
+        let Some(mark) = self.mark_of_request(header, &request.frame) else { return };
+        if self.pending.len() >= PENDING {
+            self.pending.pop_front();
+        }
+        let asked = Asked::of(header, &request.frame);
+        self.pending.push_back(Pending { key: request.key, mark, asked });
+    }
+
+    fn mark_of_request(&self, header: Header, frame: &[u8]) -> Option<Mark> {
+        if header.command != SEND_UNIT_DATA {
+            return Some(Mark::Context(header.command, header.context));
+        }
+        match carried(header, frame, Side::Request).ok()?.0 {
+            Way::Connected { connection, sequence } => {
+                Some(Mark::Connection(self.connections.find(connection)?.to_client, sequence))
+            }
+            Way::Unconnected => None,
+        }
+    }
+
+    /// Pairs by the context or by connection and sequence count, the oldest
+    /// first where one is in use twice.
+    pub(crate) fn answer(&mut self, frame: Bytes) -> Answer {
+        let waiting = Header::of(&frame).and_then(|header| {
+            let position = self.position(header, &frame)?;
+            Some((header, self.pending.remove(position)?))
+        });
+        match waiting {
+            Some((header, Pending { key, asked, .. })) => {
+                let outcome = self.read(&asked, header, &frame);
+                Answer { frame, key: Some(key), outcome }
+            }
+            None => Answer { frame, key: None, outcome: Outcome::Unreadable },
+        }
+    }
+
+    /// A connected request that the encapsulation itself refused has no
+    /// connection in its answer: it is the oldest of them.
+    fn position(&self, header: Header, frame: &[u8]) -> Option<usize> {
+        let mark = mark_of_answer(header, frame);
+        self.pending.iter().position(|pending| match (mark, pending.mark) {
+            (Some(mark), own) => own == mark,
+            (None, Mark::Connection(..)) => header.status != 0,
+            (None, Mark::Context(..)) => false,
+        })
+    }
+
+    fn read(&mut self, asked: &Asked, header: Header, frame: &Bytes) -> Outcome {
+        let (connections, symbols) = (&mut self.connections, &mut self.symbols);
+        let mut is_readable = true;
+        let outcome = asked.read(header, frame, &mut |lesson| match lesson {
+            Lesson::Opened(triad, route, data) => {
+                is_readable = connections.opened(triad, route, data).is_ok();
+            }
+            Lesson::Closed(triad) => connections.closed(triad),
+            Lesson::Tags(listing, data) => symbols.learn(listing, data),
+        });
+        if is_readable { outcome } else { Outcome::Unreadable }
+    }
+}
+
+fn mark_of_answer(header: Header, frame: &[u8]) -> Option<Mark> {
+    if header.command != SEND_UNIT_DATA {
+        return Some(Mark::Context(header.command, header.context));
+    }
+    match carried(header, frame, Side::Answer).ok()?.0 {
+        Way::Connected { connection, sequence } => Some(Mark::Connection(connection, sequence)),
+        Way::Unconnected => None,
+    }
+}
+
+/// Whether a controller may number its tags anew because of it.
+fn may_renumber(content: &Content) -> bool {
+    match content {
+        Content::Operation(operation) => operation
+            .accesses
+            .iter()
+            .any(|access| matches!(access.class, Class::ProgramWrite | Class::Unknown)),
+        Content::Malformed { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
