@@ -63,8 +63,18 @@ struct Pending {
 enum Mark {
     /// The command and the context of the sender.
     Context(u16, [u8; 8]),
-    /// The connection's id towards the client, and the sequence count.
+    /// The ids of a connection, and the sequence count on it.
+    Connection { to_client: u32, to_device: u32, sequence: u16 },
+}
+
+/// By what an answer says it is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    Context(u16, [u8; 8]),
     Connection(u32, u16),
+    /// A connected request that the encapsulation itself refused: there is no
+    /// connection in the answer then.
+    Refusal,
 }
 
 impl Enip {
@@ -102,7 +112,8 @@ impl Enip {
         }
         match carried(header, frame, Side::Request).ok()?.0 {
             Way::Connected { connection, sequence } => {
-                Some(Mark::Connection(self.connections.find(connection)?.to_client, sequence))
+                let to_client = self.connections.find(connection)?.to_client;
+                Some(Mark::Connection { to_client, to_device: connection, sequence })
             }
             Way::Unconnected => None,
         }
@@ -124,15 +135,12 @@ impl Enip {
         }
     }
 
-    /// A connected request that the encapsulation itself refused has no
-    /// connection in its answer: it is the oldest of them.
+    /// An answer on a connection has the id of its own direction. Some devices
+    /// send the other one back, which counts where nothing else fits.
     fn position(&self, header: Header, frame: &[u8]) -> Option<usize> {
-        let mark = mark_of_answer(header, frame);
-        self.pending.iter().position(|pending| match (mark, pending.mark) {
-            (Some(mark), own) => own == mark,
-            (None, Mark::Connection(..)) => header.status != 0,
-            (None, Mark::Context(..)) => false,
-        })
+        let claim = Claim::of(header, frame)?;
+        let oldest = |fit: Fit| self.pending.iter().position(|pending| pending.mark.fits(claim, fit));
+        oldest(Fit::Exact).or_else(|| oldest(Fit::OtherDirection))
     }
 
     fn read(&mut self, asked: &Asked, header: Header, frame: &Bytes) -> Outcome {
@@ -149,13 +157,40 @@ impl Enip {
     }
 }
 
-fn mark_of_answer(header: Header, frame: &[u8]) -> Option<Mark> {
-    if header.command != SEND_UNIT_DATA {
-        return Some(Mark::Context(header.command, header.context));
+/// How well an answer has to fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Exact,
+    OtherDirection,
+}
+
+impl Mark {
+    fn fits(self, claim: Claim, fit: Fit) -> bool {
+        match (self, claim) {
+            (Self::Context(..), Claim::Context(command, context)) => self == Self::Context(command, context),
+            (Self::Connection { to_client, to_device, sequence }, Claim::Connection(connection, counted)) => {
+                let own = match fit {
+                    Fit::Exact => to_client,
+                    Fit::OtherDirection => to_device,
+                };
+                (own, sequence) == (connection, counted)
+            }
+            (Self::Connection { .. }, Claim::Refusal) => true,
+            (Self::Context(..), Claim::Connection(..) | Claim::Refusal)
+            | (Self::Connection { .. }, Claim::Context(..)) => false,
+        }
     }
-    match carried(header, frame, Side::Answer).ok()?.0 {
-        Way::Connected { connection, sequence } => Some(Mark::Connection(connection, sequence)),
-        Way::Unconnected => None,
+}
+
+impl Claim {
+    fn of(header: Header, frame: &[u8]) -> Option<Self> {
+        if header.command != SEND_UNIT_DATA {
+            return Some(Self::Context(header.command, header.context));
+        }
+        match carried(header, frame, Side::Answer) {
+            Ok((Way::Connected { connection, sequence }, _)) => Some(Self::Connection(connection, sequence)),
+            Ok((Way::Unconnected, _)) | Err(_) => (header.status != 0).then_some(Self::Refusal),
+        }
     }
 }
 

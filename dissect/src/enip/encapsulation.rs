@@ -101,7 +101,7 @@ impl Header {
         frame.put_u32_le(self.session);
         frame.put_u32_le(status);
         frame.put_slice(&self.context);
-        frame.put_u32_le(self.options);
+        frame.put_u32_le(0);
     }
 
     /// An answer without a body that says what is wrong with the frame as

@@ -10,7 +10,7 @@ use super::message::{DEEPEST, MOST_REQUESTS, Message, Packet, Wrapped};
 use super::path::{Path, Route, Target};
 use super::{Enip, pccc, service, tag};
 use crate::dissector::{Content, Expects, Flaw, Key, Malformed, Request};
-use crate::operation::{Access, Class, Operation, Protocol, Values};
+use crate::operation::{Access, Class, Effect, Operation, Protocol, Values};
 use crate::place::{Object, Place};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -211,11 +211,11 @@ impl Decoder<'_> {
                 Some(access) => self.add(access),
                 None => {
                     let class = service::class(message.service, None);
-                    self.general(class, Some(Place::Name(name)), message)
+                    self.general(class, Place::Name(name), message)
                 }
             },
             Target::Object(object) => self.object(object, message),
-            Target::Nowhere => self.general(Class::Unknown, None, message),
+            Target::Nowhere => self.whole(Class::Unknown),
         }
     }
 
@@ -227,9 +227,9 @@ impl Decoder<'_> {
             service::SET_SINGLE if object.attribute.is_none() => Err(Flaw::Path),
             // Out of the box again: all settings are lost (5A-2.4).
             service::RESET if !matches!(message.data, [] | [0]) => {
-                self.general(Class::ProgramWrite, Some(Place::Object(object)), message)
+                self.general(Class::ProgramWrite, Place::Object(object), message)
             }
-            _ => self.general(class, Some(Place::Object(object)), message),
+            _ => self.general(class, Place::Object(object), message),
         }
     }
 
@@ -248,12 +248,13 @@ impl Decoder<'_> {
     }
 
     /// A service of which no more is known than its class.
-    fn general(&mut self, class: Class, place: Option<Place>, message: Message<'_>) -> Result<(), Flaw> {
-        let values = match message.data {
-            [] => Values::None,
-            data => Values::Untyped(self.frame.slice_ref(data)),
+    fn general(&mut self, class: Class, place: Place, message: Message<'_>) -> Result<(), Flaw> {
+        let values = match (class.effect(), message.data) {
+            // What a reading service has is which things it reads, and how.
+            (Effect::Observes, _) | (Effect::Changes, []) => Values::None,
+            (Effect::Changes, data) => Values::Untyped(self.frame.slice_ref(data)),
         };
-        self.add(Access { class, unit: None, place, values })
+        self.add(Access { class, unit: None, place: Some(place), values })
     }
 
     fn whole(&mut self, class: Class) -> Result<(), Flaw> {
