@@ -146,6 +146,11 @@ mod tests {
         assert!(!attribute.covers(&instance) && !instance.covers(&class));
         assert!(attribute.overlaps(&instance) && attribute.overlaps(&class));
         assert!(!object(4, Some(101), None).overlaps(&attribute) && !object(5, None, None).overlaps(&class));
+        let served = |service| {
+            Place::Object(Object { class: 142, instance: Some(1), attribute: None, service: Some(service) })
+        };
+        assert!(object(142, None, None).covers(&served(7)) && served(7).covers(&served(7)));
+        assert!(!served(7).covers(&served(6)) && !served(7).overlaps(&served(6)));
         assert_eq!(
             [class, instance, attribute].map(|place| place.to_string()),
             ["class[4]", "class[4.100]", "class[4.100.3]"]

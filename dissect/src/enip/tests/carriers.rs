@@ -39,6 +39,7 @@ fn a_packet_has_to_account_for_each_byte() {
         ("0100 0600 00000000", Flaw::Length),
         ("0200 0600 0600 00000000", Flaw::Length),
         ("0200 0600 ff00 00000000", Flaw::Length),
+        ("0300 0800 0c00 0a00 0101 2004 0101 2004", Flaw::Length),
         ("0100", Flaw::Length),
     ] {
         assert_eq!(flaw(&bytes(&format!("0a02 2002 2401 {data}"))), expected, "{data}");

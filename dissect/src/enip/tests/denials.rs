@@ -93,6 +93,8 @@ fn what_is_no_request_of_cip_is_refused_by_the_encapsulation() {
     // Data of an implicit connection, behind a message.
     let items = "00000000 0000 0300 0000 0000 b200 0400 0101 2001 0080 0000";
     assert_eq!(status(frame(0x6F, 5, &bytes(items))), 3);
+    let missing = "00000000 0000 0300 0000 0000 b200 0400 0101 2001";
+    assert_eq!(status(frame(0x6F, 5, &bytes(missing))), 3);
     assert_eq!(status(frame(0x6F, 5, &bytes("01000000 0000 0200 0000 0000 b200 0400 0101 2001"))), 3);
     // Never answered: there is nothing to say.
     assert_eq!(denial(&mut new(), frame(0x66, 5, &[1])), None);
