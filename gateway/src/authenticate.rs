@@ -142,7 +142,7 @@ async fn prove(
     accepted: Accepted,
 ) -> Result<Authenticated, NotSignedIn> {
     let certificate = read(&accepted).ok_or_else(|| refuse(desk, Refusal::Certificate))?;
-    greet(office, desk, &certificate).await?;
+    greet(office, desk, &accepted, &certificate).await?;
     let key = certificate.key;
     let person = office.blocking(move |office| office.state.person_by_key(&key)).await;
     let person = person.map_err(|why| fail(office, desk, &accepted, &why))?;
@@ -152,16 +152,24 @@ async fn prove(
 }
 
 /// Hello and Welcome: versions agree and the gateway trusts its clock.
-async fn greet(office: &Arc<Office>, desk: &mut Desk, certificate: &Certificate) -> Result<(), NotSignedIn> {
+async fn greet(
+    office: &Arc<Office>,
+    desk: &mut Desk,
+    accepted: &Accepted,
+    certificate: &Certificate,
+) -> Result<(), NotSignedIn> {
+    let key = certificate.key;
     let ToGateway::Hello { version, software: _ } = desk.hear().await? else {
         return Err(refuse(desk, Refusal::SignInFirst));
     };
     if version != wire::VERSION {
-        return Err(refuse(desk, Refusal::Version));
+        return Err(turn_down(office, desk, accepted, key, Refusal::Version));
     }
     match office.blocking(|office| office.warden.look()).await {
         Ok(ClockStanding::Steady { .. }) => {}
-        Ok(ClockStanding::Suspended { .. }) => return Err(refuse(desk, Refusal::Clock)),
+        Ok(ClockStanding::Suspended { .. }) => {
+            return Err(turn_down(office, desk, accepted, key, Refusal::Clock));
+        }
         Err(why) => {
             office.audit.alarm().raise(&why);
             return Err(refuse(desk, Refusal::Internal));
@@ -291,6 +299,14 @@ fn refuse(desk: &Desk, code: Refusal) -> NotSignedIn {
 fn fail(office: &Office, desk: &Desk, accepted: &Accepted, why: &str) -> NotSignedIn {
     office.audit.alarm().raise(&format!("sign-in from {} failed here: {why}", accepted.source));
     refuse(desk, Refusal::Internal)
+}
+
+/// A refusal before any code was asked for: told, and an event all the same.
+fn turn_down(office: &Office, desk: &Desk, accepted: &Accepted, key: KeyHash, code: Refusal) -> NotSignedIn {
+    match note(office, accepted, None, key, code.sentence()) {
+        Ok(()) => refuse(desk, code),
+        Err(error) => error,
+    }
 }
 
 fn note(

@@ -156,6 +156,7 @@ fn a_clock_that_fell_back_suspends_sign_ins_until_somebody_accepts_it() {
     assert_eq!(finished.code, Some(6), "{finished}");
     says(&finished, &["clock"]);
     gateway.wait_for_event(&["clock_stepped", "suspended"]).unwrap();
+    gateway.wait_for_event(&["sign_in_refused", "does not trust its clock"]).unwrap();
     assert!(plc.log().connections.is_empty());
     gateway.admin(&["clock", "accept"]).unwrap().expect_code(0).unwrap();
     technician.run(&["targets"]).unwrap().expect_code(0).unwrap();
