@@ -14,13 +14,13 @@ use crate::authorize::{NotOpened, Wish};
 use crate::desk::{Desk, DeskError, Speaker};
 use crate::office::Office;
 use crate::proxy::Ended;
+use crate::quic::{ReceiveStream, SendStream};
 use crate::record::Tally;
 use crate::session;
 use crate::sessions::{EndOrder, SessionInfo, SessionPlace};
 use crate::state::{SessionEnd, SessionRow};
 use authz::Grant;
 use bytes::BytesMut;
-use quinn::{RecvStream, SendStream};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub struct NewChannel {
     /// The service's name as the client wrote it.
     pub service: String,
     /// What the tool sends.
-    pub from_client: RecvStream,
+    pub from_client: ReceiveStream,
     /// What the tool receives.
     pub to_client: SendStream,
 }
@@ -70,7 +70,7 @@ struct Hall {
     speaker: Speaker,
     sessions: HashMap<SessionId, mpsc::Sender<ToSession>>,
     passes: JoinSet<SessionId>,
-    headers: JoinSet<Option<(ChannelHeader, RecvStream, SendStream)>>,
+    headers: JoinSet<Option<(ChannelHeader, ReceiveStream, SendStream)>>,
 }
 
 /// Serves one signed-in connection until it is over.
@@ -98,13 +98,13 @@ impl Hall {
                 () = &mut expiry => return CloseCode::Withdrawn,
                 heard = desk.hear() => match heard {
                     Ok(message) => self.answer(message),
-                    Err(DeskError::Lost) => return CloseCode::Done,
+                    Err(DeskError::Lost(_)) => return CloseCode::Done,
                     Err(DeskError::Malformed(error)) => {
                         tracing::warn!(person = %self.who.person(), "{error}");
                         return CloseCode::Malformed;
                     }
                 },
-                opened = connection.accept_bi() => match opened {
+                opened = connection.accept_stream() => match opened {
                     Ok((sender, receiver)) => { self.headers.spawn(header(sender, receiver)); }
                     Err(_) => return CloseCode::Done,
                 },
@@ -165,7 +165,7 @@ impl Hall {
     }
 
     /// Leads a channel to its session, or turns it away.
-    fn lead(&mut self, header: ChannelHeader, from_client: RecvStream, to_client: SendStream) {
+    fn lead(&mut self, header: ChannelHeader, from_client: ReceiveStream, to_client: SendStream) {
         let Some(queue) = self.sessions.get(&header.session) else {
             return turn_away(to_client, Refusal::NoSuchSession, "");
         };
@@ -371,8 +371,8 @@ fn random_id() -> Result<SessionId, aws_lc_rs::error::Unspecified> {
 /// came along with it are not read: a header is read byte-exactly.
 async fn header(
     sender: SendStream,
-    mut receiver: RecvStream,
-) -> Option<(ChannelHeader, RecvStream, SendStream)> {
+    mut receiver: ReceiveStream,
+) -> Option<(ChannelHeader, ReceiveStream, SendStream)> {
     let read = async {
         let mut prefix = [0_u8; wire::PREFIX];
         receiver.read_exact(&mut prefix).await.ok()?;
