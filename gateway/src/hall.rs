@@ -78,13 +78,30 @@ pub async fn receive(office: Arc<Office>, who: Arc<Authenticated>, mut desk: Des
     let speaker = desk.speaker();
     let (sessions, passes, headers) = (HashMap::new(), JoinSet::new(), JoinSet::new());
     let mut hall = Hall { office, who, speaker, sessions, passes, headers };
-    let code = hall.serve(&mut desk).await;
-    hall.leave(code).await;
-    desk.leave(code).await;
+    let why = hall.serve(&mut desk).await;
+    hall.leave(why).await;
+    desk.leave(why.code()).await;
+}
+
+/// Why a hall is left.
+#[derive(Debug, Clone, Copy)]
+enum Leaving {
+    /// By an order or an expiry that each session has heard of itself.
+    SessionsKnow(CloseCode),
+    /// There is nobody to speak to any more, and only the hall knows.
+    LineLost(CloseCode),
+}
+
+impl Leaving {
+    fn code(self) -> CloseCode {
+        match self {
+            Self::SessionsKnow(code) | Self::LineLost(code) => code,
+        }
+    }
 }
 
 impl Hall {
-    async fn serve(&mut self, desk: &mut Desk) -> CloseCode {
+    async fn serve(&mut self, desk: &mut Desk) -> Leaving {
         let mut order = self.who.sign_in().order.clone();
         let connection = self.who.connection().clone();
         let left = self.who.expires().duration_since(self.office.clock.wall());
@@ -93,20 +110,21 @@ impl Hall {
         loop {
             tokio::select! {
                 ordered = order.wait_for(Option::is_some) => {
-                    return ordered.ok().and_then(|order| order.as_ref().map(code_of)).unwrap_or(CloseCode::Internal);
+                    let code = ordered.ok().and_then(|order| order.as_ref().map(code_of));
+                    return code.map_or(Leaving::LineLost(CloseCode::Internal), Leaving::SessionsKnow);
                 }
-                () = &mut expiry => return CloseCode::Withdrawn,
+                () = &mut expiry => return Leaving::SessionsKnow(CloseCode::Withdrawn),
                 heard = desk.hear() => match heard {
                     Ok(message) => self.answer(message),
-                    Err(DeskError::Lost(_)) => return CloseCode::Done,
+                    Err(DeskError::Lost(_)) => return Leaving::LineLost(CloseCode::Done),
                     Err(DeskError::Malformed(error)) => {
                         tracing::warn!(person = %self.who.person(), "{error}");
-                        return CloseCode::Malformed;
+                        return Leaving::LineLost(CloseCode::Malformed);
                     }
                 },
                 opened = connection.accept_stream() => match opened {
                     Ok((sender, receiver)) => { self.headers.spawn(header(sender, receiver)); }
-                    Err(_) => return CloseCode::Done,
+                    Err(_) => return Leaving::LineLost(CloseCode::Done),
                 },
                 Some(read) = self.headers.join_next() => {
                     if let Ok(Some((header, receiver, sender))) = read {
@@ -182,16 +200,26 @@ impl Hall {
         }
     }
 
-    /// Waits for the sessions, which got the same order, and accounts for the
-    /// end; the last speaker goes with the hall.
-    async fn leave(mut self, code: CloseCode) {
-        self.sessions.clear();
+    /// Waits for the sessions and accounts for the end; the last speaker goes
+    /// with the hall.
+    async fn leave(mut self, why: Leaving) {
+        let code = match why {
+            // They end by the same order, or by the same hour, and say so
+            // themselves. Were the line taken from them first, its loss would
+            // stand in the recording as the reason.
+            Leaving::SessionsKnow(code) => code,
+            Leaving::LineLost(code) => {
+                self.sessions.clear();
+                code
+            }
+        };
         self.headers.abort_all();
         let passes = &mut self.passes;
         let all = async { while passes.join_next().await.is_some() {} };
         if tokio::time::timeout(SEALED_WITHIN, all).await.is_err() {
             self.office.audit.alarm().raise("a session takes too long to seal its recording");
         }
+        self.sessions.clear();
         self.passes.detach_all();
         let event = self.office.audit.event(Kind::SignedOut).person(self.who.person());
         let event = event.source(self.who.source().ip()).why(code.sentence());
