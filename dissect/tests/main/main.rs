@@ -1,8 +1,10 @@
 //! The fuzz targets' corpus, replayed.
 
 #[allow(unreachable_pub, reason = "the fuzz targets use it as a library")]
-#[path = "../../fuzz/src/lib.rs"]
+#[path = "../../../fuzz/src/lib.rs"]
 mod fuzz;
+
+mod differential;
 
 use dissect::Protocol;
 use std::fs;
