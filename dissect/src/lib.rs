@@ -5,7 +5,8 @@
 //! [`Dissector::decode`] says what it means, and then either
 //! [`Dissector::forwarded`] and [`Dissector::translate`] when it goes to the
 //! device, or [`Dissector::deny`] for the protocol's own refusal. Frames of
-//! the device go through [`Dissector::answer`], which pairs them.
+//! the device go through [`Dissector::answer`], which pairs them. What a
+//! connection that is carried as bytes shows in the clear, an [`Observer`] sees.
 //!
 //! This crate never decides, never reads a clock and never does I/O. It gives
 //! out whole frames only, and the bytes of a [`Request`] are the bytes that
@@ -16,6 +17,7 @@
 mod display;
 mod dissector;
 mod modbus;
+mod observer;
 mod opaque;
 mod operation;
 mod reader;
@@ -25,4 +27,5 @@ pub use dissector::{
     Unframed,
 };
 pub use modbus::{LONGEST_FRAME, PENDING};
+pub use observer::{EXAMINED, Fact, FactName, LONGEST_VALUE, Observer};
 pub use operation::{Access, Area, Carriage, Class, Effect, Operation, Place, Protocol, Range, Values};

@@ -5,6 +5,7 @@
 mod fuzz;
 
 mod differential;
+mod observing;
 
 use dissect::Protocol;
 use std::fs;
