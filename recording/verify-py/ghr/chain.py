@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Callable
 
-from .layout import Frame, Header, Kind, Malformed, Source, Torn, read_frame, read_header
+from .layout import FRAME_HEAD, Frame, Header, Kind, Malformed, Source, Torn, read_frame, read_header
 from .notes import Note, PublicKey, find_note, open_note
 from .tree import Tree
 
@@ -87,7 +87,7 @@ class _Walk:
                 self._end_closed(offset)
             frame = read_frame(self.source, offset)
             if isinstance(frame, str):
-                raise self._stopped(offset, frame)
+                raise self._stopped(offset, frame, self._blamed_where_none_begins(header, offset))
             self._fit(header, frame)
             self._place(frame)
             if frame.kind is Kind.CHECKPOINT:
@@ -111,26 +111,37 @@ class _Walk:
 
     def _fit(self, header: Header, frame: Frame) -> None:
         """Rule 2."""
-        if frame.sequence != self.frames:
-            why = f"sequence {frame.sequence} where {self.frames} belongs"
-            raise self._stopped(frame.offset, why)
-        if frame.epoch != self.checkpoints:
-            why = f"epoch {frame.epoch} where {self.checkpoints} belongs"
-            raise self._stopped(frame.offset, why)
         if frame.previous != (self.last.leaf if self.last else header.hash):
             why = "a frame does not carry the hash of what stands before it"
-            raise self._stopped(self._blamed(frame), why, frame.offset)
+            raise self._stopped(frame.offset, why, self._blamed_of_two(header, frame))
+        if frame.sequence != self.frames:
+            raise self._stopped(frame.offset, f"sequence {frame.sequence} where {self.frames} belongs")
+        if frame.epoch != self.checkpoints:
+            raise self._stopped(frame.offset, f"epoch {frame.epoch} where {self.checkpoints} belongs")
 
-    def _blamed(self, frame: Frame) -> int:
+    def _blamed_of_two(self, header: Header, frame: Frame) -> int:
         """Which of two neighbours changed, when the second lacks the first one's hash."""
-        behind = read_frame(self.source, frame.end)
-        if isinstance(behind, Frame) and behind.previous != frame.leaf:
-            return frame.offset
+        if frame.kind is Kind.CHECKPOINT:
+            note = open_note(frame.body, self.key)
+            second = isinstance(note, Note) and self._uncovered(header, frame, note) is None
+        else:
+            behind = read_frame(self.source, frame.end)
+            second = isinstance(behind, Frame) and behind.previous != frame.leaf
+        return frame.offset if second else self._unvouched(frame.offset)
+
+    def _blamed_where_none_begins(self, header: Header, offset: int) -> int:
+        """What changed, when no frame begins here: this, if it still carries the hash before."""
+        expected = self.last.leaf if self.last else header.hash
+        if self.source.size - offset >= FRAME_HEAD:
+            if self.source.read(offset, FRAME_HEAD)[17:] == expected:
+                return offset
+        return self._unvouched(offset)
+
+    def _unvouched(self, offset: int) -> int:
+        """What ends at this offset and nothing vouches for; the offset itself after a checkpoint."""
         if self.last is None:
             return 0
-        if self.last.kind is Kind.CHECKPOINT:
-            return frame.offset
-        return self.last.offset
+        return offset if self.last.kind is Kind.CHECKPOINT else self.last.offset
 
     def _place(self, frame: Frame) -> None:
         """Rule 4."""
@@ -185,13 +196,16 @@ class _Walk:
             raise _Ended(Answer.UNTRIMMED, None, "closed; blank space was not cut off")
         raise _Ended(Answer.ALTERED, offset, "something follows a closed recording")
 
-    def _stopped(self, blamed: int, why: str, place: int | None = None) -> _Ended:
-        """The frames stop: an alteration if something signed is left behind this place."""
+    def _stopped(self, place: int, why: str, blamed: int | None = None) -> _Ended:
+        """The frames stop at `place`: an alteration if something signed is left behind.
+
+        Then `blamed` is the frame to name, if it is not the one at that place.
+        """
         found = find_note(self.source, self.signed_end, self.key)
         if found is None:
-            return _Ended(Answer.UNCLEAN, blamed if place is None else place, why)
+            return _Ended(Answer.UNCLEAN, place, why)
         reason = f"{why}, yet a genuine checkpoint stands at offset {found}"
-        return _Ended(Answer.ALTERED, blamed, reason)
+        return _Ended(Answer.ALTERED, place if blamed is None else blamed, reason)
 
 
 def verify(source: Source, key: PublicKey, watcher: Watcher | None = None) -> Report:
