@@ -206,10 +206,6 @@ def read_header(source: Source) -> Header:
     recipients_hash = reader.take(32)
     key_id = reader.take(4)
     origin = reader.name("site log's origin")
-    reader.demand(
-        bool(origin) or (log_size == 0 and log_root == bytes(32)),
-        "a site log's size or tree hash without its origin",
-    )
     key_name = reader.name("signing key's name")
     reader.demand(bool(key_name), "the signing key's name is empty")
     wrapped_size = reader.number(4)
