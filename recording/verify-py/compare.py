@@ -1,7 +1,7 @@
 """Do two verifiers agree? `python3 compare.py VERIFIER DIR --key PUB`.
 
 VERIFIER is a program of the form `VERIFIER verify FILE... --key PUB --json`, such as
-`gatehouse-audit`; the other is the one in this folder. DIR holds good recordings of
+`gatehouse-audit`; the other is the one in this folder. DIR holds recordings of
 that key. Both are asked about these and about changed copies of them, and must give
 the same exit code, the same signed bytes and, of an alteration, the same offset.
 """
@@ -24,7 +24,7 @@ from ghr.mutate import Original, changed_copies
 from ghr.notes import PublicKey
 
 MAX_ORIGINAL = 1 << 20
-MAX_ORIGINALS = 64
+MAX_ORIGINALS = 256
 BATCH = 100
 TIMEOUT_S = 300
 
@@ -68,23 +68,32 @@ def theirs(verifier: str, files: list[Path], key: Path) -> list[Verdict]:
         raise SystemExit(f"{verifier} exited with {done.returncode} and no usable JSON ({bad!r}): {said}") from bad
 
 
-def originals_in(folder: Path) -> list[Original]:
+def files_in(folder: Path) -> list[tuple[str, bytes]]:
     """The recordings of the folder that are small enough to be changed by the thousand."""
     paths = sorted(folder.rglob("*.ghr"))
-    small = [path for path in paths if 0 < path.stat().st_size <= MAX_ORIGINAL][:MAX_ORIGINALS]
+    small = [path for path in paths if path.stat().st_size <= MAX_ORIGINAL][:MAX_ORIGINALS]
     if not small:
         raise SystemExit(f"{folder}: no recording of at most {MAX_ORIGINAL} bytes")
-    return [Original.of(path.stem, path.read_bytes()) for path in small]
+    return [(path.stem, path.read_bytes()) for path in small]
+
+
+def changed(files: list[tuple[str, bytes]], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Changed copies of those files that have a header and frames."""
+    originals: list[Original] = []
+    for name, data in files:
+        try:
+            originals.append(Original.of(name, data))
+        except ValueError:
+            continue
+    return changed_copies(originals, count if originals else 0, seed)
 
 
 def compare(arguments: argparse.Namespace) -> int:
     """Ask both about every file; the exit code is 0 if they agree on all."""
     key = PublicKey.parse(arguments.key.read_bytes())
-    originals = originals_in(arguments.dir)
-    good = ((f"good-{one.name}", one.data) for one in originals)
-    copies: Iterator[tuple[str, bytes]] = chain(
-        good, changed_copies(originals, arguments.count, arguments.seed)
-    )
+    files = files_in(arguments.dir)
+    unchanged = ((f"unchanged-{name}", data) for name, data in files)
+    copies = chain(unchanged, changed(files, arguments.count, arguments.seed))
     asked = 0
     codes: dict[int, int] = {}
     disagreed: list[str] = []
@@ -114,7 +123,7 @@ def main() -> int:
     """Arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verifier", metavar="VERIFIER", help="the other program")
-    parser.add_argument("dir", type=Path, metavar="DIR", help="folder with good recordings, searched deeply")
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder with recordings, searched deeply")
     parser.add_argument("--key", type=Path, required=True, metavar="PUB", help="file of the signing key's public part")
     parser.add_argument("--count", type=int, default=2000, help="changed copies to ask about (2000)")
     parser.add_argument("--seed", type=int, default=1, help="which changes are made (1)")
