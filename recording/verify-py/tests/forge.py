@@ -231,6 +231,7 @@ class Forge:
         return self.frame(Kind.CHECKPOINT, self.signer.note(self.text(**other)))
 
     def end(self, counts: tuple[int, ...] = (0, 0, 0, 0), *, step: int = 1, **other: object) -> Forge:
+        """An end frame; its index lists every `step`-th checkpoint."""
         value = {
             "at": 9,
             "reason": "the client left",
