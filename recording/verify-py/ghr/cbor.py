@@ -50,8 +50,8 @@ class Reader:
             return None
         return self.text()
 
-    def bytes(self) -> bytes:
-        """Bytes, as many as are there."""
+    def octets(self) -> bytes:
+        """Bytes, as many as it says and has."""
         return self._take(self._head(BYTES, "bytes"))
 
     def boolean(self) -> bool:

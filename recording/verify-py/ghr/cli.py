@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import dataclass
 from typing import NoReturn, Sequence
@@ -122,12 +123,17 @@ def check(path: str, key: PublicKey, identities: list[Identity]) -> Checked:
     """Verify one file, inside too if there are identities. Never raises for its content."""
     inside = Inside(identities) if identities else None
     try:
-        with open(path, "rb", buffering=0) as raw:
+        with open(path, "rb", buffering=0, opener=_open_without_waiting) as raw:
             source = Source.of_file(raw)
             report = verify(source, key, inside.watch if inside else None)
     except (OSError, NotForThisIdentity) as problem:
         return Checked(path, None, None, getattr(problem, "strerror", None) or str(problem))
     return Checked(path, report, inside, None)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """A pipe that nobody writes to must not hold up the other files."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -159,8 +165,19 @@ def main(arguments: Sequence[str]) -> int:
     for path in chosen.file:
         checked = check(path, key, identities)
         codes.add(checked.exit_code)
-        print(json.dumps(checked.as_json()) if chosen.json else "\n".join(checked.lines()))
+        if not _say(json.dumps(checked.as_json()) if chosen.json else "\n".join(checked.lines())):
+            return UNCHECKED
     return next(code for code in _WORST_FIRST if code in codes)
+
+
+def _say(text: str) -> bool:
+    """Print; False if nobody reads any more."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w", encoding="ascii")
+        return False
+    return True
 
 
 def _small_file(path: str, largest: int) -> bytes:

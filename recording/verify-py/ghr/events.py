@@ -59,7 +59,7 @@ def _totals(reader: Reader) -> Totals:
 
 
 def _hash(reader: Reader) -> bytes:
-    value = reader.bytes()
+    value = reader.octets()
     if len(value) != POLICY_HASH:
         raise BadCbor("a policy hash of another length")
     return value
@@ -78,7 +78,7 @@ def _one_of(*words: str) -> Take:
 _UINT: Take = Reader.uint
 _TEXT: Take = Reader.text
 _MAYBE: Take = Reader.text_or_null
-_BYTES: Take = Reader.bytes
+_BYTES: Take = Reader.octets
 
 EVENTS: dict[str, dict[str, Take]] = {
     "started": {

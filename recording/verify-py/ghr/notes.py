@@ -48,10 +48,10 @@ class PublicKey:
 
     @classmethod
     def parse(cls, line: bytes) -> PublicKey:
-        """Read `name+keyid+base64`, with or without a newline behind. Raises BadKey."""
+        """Read `name+keyid+base64`, blanks and newlines around it aside. Raises BadKey."""
         if len(line) > MAX_KEY_FILE:
             raise BadKey("longer than any public key")
-        parts = line.removesuffix(b"\n").split(b"+", 2)
+        parts = line.strip(b" \t\r\n").split(b"+", 2)
         if len(parts) != 3:
             raise BadKey("not of the form name+keyid+base64")
         name, spelled_id, spelled_key = parts

@@ -145,12 +145,13 @@ def _respelled(text: bytes, behind: bytes, *, last: bool = False) -> bytes:
 def _coverage() -> Iterator[Case]:
     """Genuine checkpoints that are not of what stands before them."""
     other_root = base64.b64encode(bytes(32)).decode()
-    for name, lines in {
+    wrong: dict[str, dict[str, object]] = {
         "session": {"origin": "gatehouse/session/" + "00" * 16},
         "leaves": {"leaves": 9},
         "root": {"root": other_root},
         "bytes": {"bytes": 1},
-    }.items():
+    }
+    for name, lines in wrong.items():
         forge = _started()
         signed = forge.offsets[1]
         yield Case(f"covers-other-{name}", forge.checkpoint(**lines).data, 1, signed)
@@ -171,15 +172,14 @@ def _places() -> Iterator[Case]:
     yield Case("entries-after-end", ended.data, 1, ended.offsets[-1])
     ended = _started().end((3, 0, 0, 0)).end((3, 0, 0, 0)).checkpoint()
     yield Case("end-after-end", ended.data, 1, ended.offsets[-2])
-    for name, more in {
-        "entries": Forge.entries,
-        "checkpoint": Forge.checkpoint,
-        "end": Forge.end,
-    }.items():
+    for kind in Kind:
         closed = _started().close((3, 0, 0, 0))
         at = len(closed.data)
-        items = (bytes_item(1, 0, 3, b"d"),) if more is Forge.entries else ()
-        yield Case(f"{name}-after-closed", more(closed, *items).data, 1, at)
+        if kind is Kind.CHECKPOINT:
+            closed.checkpoint()
+        else:
+            closed.frame(kind, bytes(17))
+        yield Case(f"{kind.name.lower()}-after-closed", closed.data, 1, at)
     for name, off in {"sequence": {"sequence": 7}, "epoch": {"epoch": 7}}.items():
         forge = Forge().checkpoint()
         wrong = forge.frame(Kind.ENTRIES, bytes(17), **off)

@@ -230,15 +230,17 @@ class Forge:
     def checkpoint(self, **other: object) -> Forge:
         return self.frame(Kind.CHECKPOINT, self.signer.note(self.text(**other)))
 
-    def end(self, counts: tuple[int, ...] = (0, 0, 0, 0), *, step: int = 1, **other: object) -> Forge:
-        """An end frame; its index lists every `step`-th checkpoint."""
-        value = {
+    def end(
+        self, counts: tuple[int, ...] = (0, 0, 0, 0), *, step: int = 1, other: dict[str, object] | None = None
+    ) -> Forge:
+        """An end frame; its index lists every `step`-th checkpoint. `other` fields on demand."""
+        value: dict[str, object] = {
             "at": 9,
             "reason": "the client left",
             "totals": totals(*counts),
             "marks": [(offset, sequence, 0) for offset, sequence in self.checkpoints[::step]],
         }
-        return self.seal(Kind.END, cbor(value | other))
+        return self.seal(Kind.END, cbor(value | (other or {})))
 
     def close(self, counts: tuple[int, ...] = (0, 0, 0, 0)) -> Forge:
         return self.end(counts).checkpoint()

@@ -250,11 +250,18 @@ def _events() -> Iterator[Inside]:
 
 
 def _ends() -> Iterator[Inside]:
-    def ended(name: str, fault: str | None, checkpoints: int = 1, **other: object) -> Inside:
+    def ended(
+        name: str,
+        fault: str | None,
+        checkpoints: int = 1,
+        counts: tuple[int, ...] = (0, 0, 0, 0),
+        step: int = 1,
+        **other: object,
+    ) -> Inside:
         forge = Forge()
         for _ in range(checkpoints):
             forge.checkpoint()
-        return Inside(f"end-{name}", forge.end(**other).checkpoint().data, fault)
+        return Inside(f"end-{name}", forge.end(counts, step=step, other=other).checkpoint().data, fault)
 
     yield ended("as-it-should-be", None)
     yield ended("totals-wrong", "totals at the end", counts=(1, 0, 0, 0))
