@@ -80,8 +80,6 @@ class Channels:
                 f"offset {offset} of {TAPS[tap]} of channel {channel}, "
                 f"where {self.ends_of(channel)[tap]} follows on"
             )
-        if count == 0:
-            raise BadInside(f"no bytes of {TAPS[tap]} of channel {channel}")
         if channel not in self._ends:
             if len(self._ends) >= MAX_CHANNELS:
                 raise BadInside("more channels than may be open")

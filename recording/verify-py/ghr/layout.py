@@ -214,8 +214,6 @@ def read_header(source: Source) -> Header:
         f"the length of the wrapped key is {wrapped_size}, not 1 to {MAX_WRAPPED_KEY}",
     )
     wrapped_key = reader.take(wrapped_size)
-    if source.last_written() < len(reader.raw) - 1 and not any(wrapped_key):
-        raise Torn("the header is blank from some place on")
     return Header(
         mode=MODES[mode],
         session=session,

@@ -60,12 +60,14 @@ def _taps() -> Iterator[Inside]:
     yield _closed("tap-offset-huge", [[bytes_item(1, 0, 2**64 - 1, b"d")]], (1, 0, 0, 0), "follows on")
     yield _closed("tap-4", [[bytes_item(1, 4, 0, b"d")]], (1, 0, 0, 0), "tap 4")
     yield _closed("four-taps", [[bytes_item(1, tap, 0, b"d" * (tap + 1)) for tap in range(4)]], (1, 2, 3, 4))
+    yield _closed("tap-count-0", [[bytes_item(1, 0, 0, b""), abc, bytes_item(1, 0, 3, b"")]], (3, 0, 0, 0))
     yield _closed("tap-largest", [[bytes_item(1, 0, 0, b"d" * LARGEST)]], (LARGEST, 0, 0, 0))
 
 
 def _references() -> Iterator[Inside]:
     abc = bytes_item(1, 0, 0, b"abc")
     yield _closed("reference", [[abc, same_item(1, 1, 0, 3, 0, 0)]], (3, 3, 0, 0))
+    yield _closed("reference-count-0", [[abc, same_item(1, 1, 0, 0, 0, 3)]], (3, 0, 0, 0))
     yield _closed("reference-part", [[abc, same_item(1, 1, 0, 1, 0, 1)]], (3, 1, 0, 0))
     chain = [abc, same_item(1, 1, 0, 3, 0, 0), same_item(1, 2, 0, 3, 1, 0), same_item(1, 3, 0, 3, 2, 0)]
     yield _closed("reference-to-reference", [chain], (3, 3, 3, 3))
@@ -124,6 +126,8 @@ def _channels() -> Iterator[Inside]:
     many = [[bytes_item(number, 0, 0, b"d") for number in range(part, part + 2048)] for part in (0, 2048)]
     yield _closed("channels-most", many, (4096, 0, 0, 0))
     yield _closed("channels-too-many", many + [[bytes_item(9999, 0, 0, b"d")]], (4097, 0, 0, 0), "more channels")
+    empty = [[bytes_item(number, 0, 0, b"") for number in range(part, part + 2048)] for part in (0, 2048)]
+    yield _closed("channels-too-many-empty", empty + [[bytes_item(9999, 0, 0, b"")]], (0, 0, 0, 0), "more channels")
     freed = [_close_event(0, 1, 0, 0, 0), bytes_item(9999, 0, 0, b"d")]
     yield _closed("channels-one-freed", many + [freed], (4097, 0, 0, 0))
 
