@@ -176,12 +176,24 @@ class _HeaderReader:
         return name
 
     def demand(self, holds: bool, otherwise: str) -> None:
-        """Refuse what was taken last, as torn if the file is blank from there on."""
+        """Refuse the field taken last, as torn if nothing but zeros stands behind it."""
         if holds:
             return
-        if self.source.last_written() < len(self.raw) - 1:
-            raise Torn("the header is blank from some place on")
+        if self.source.last_written() < len(self.raw):
+            raise Torn("the header stops, or is blank, from some place on")
         raise Malformed(otherwise)
+
+    def magic_and_version(self) -> None:
+        """Refuse what is no recording of this version, torn or not."""
+        magic = self.take(len(MAGIC))
+        if magic != MAGIC:
+            begun = MAGIC.startswith(magic.rstrip(b"\0"))
+            if begun and self.source.last_written() < len(MAGIC):
+                raise Torn("the header is blank from some place on")
+            raise Malformed("this is no Gatehouse recording: wrong magic")
+        version = self.number(2)
+        if version != VERSION:
+            raise Malformed(f"version {version} of the format is not known here")
 
 
 def is_name(name: bytes) -> bool:
@@ -192,9 +204,7 @@ def is_name(name: bytes) -> bool:
 def read_header(source: Source) -> Header:
     """Read section 2. Raises Torn or Malformed."""
     reader = _HeaderReader(source)
-    reader.demand(reader.take(8) == MAGIC, "this is no Gatehouse recording: wrong magic")
-    version = reader.number(2)
-    reader.demand(version == VERSION, f"version {version} of the format is not known here")
+    reader.magic_and_version()
     mode = reader.number(1)
     reader.demand(mode < len(MODES), f"mode {mode} is none")
     session = reader.take(16)
@@ -207,7 +217,6 @@ def read_header(source: Source) -> Header:
     key_id = reader.take(4)
     origin = reader.name("site log's origin")
     key_name = reader.name("signing key's name")
-    reader.demand(bool(key_name), "the signing key's name is empty")
     wrapped_size = reader.number(4)
     reader.demand(
         1 <= wrapped_size <= MAX_WRAPPED_KEY,

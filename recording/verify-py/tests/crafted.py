@@ -35,6 +35,7 @@ def cases() -> Iterator[Case]:
     """All of them."""
     yield from _whole()
     yield from _headers()
+    yield from _torn_headers()
     yield from _notes()
     yield from _coverage()
     yield from _places()
@@ -84,6 +85,25 @@ def _headers() -> Iterator[Case]:
         yield Case(f"header-{name}", Forge(fields=fields).checkpoint().close().data, 0)
     long_name = Forge(signer=Signer("k" * 255)).checkpoint().close()
     yield Case("header-other-signer", long_name.data, 1, 0)
+
+
+def _torn_headers() -> Iterator[Case]:
+    """A field is wrong, and the file ends or is blank from somewhere on."""
+    for behind, word in ((b"", "cut"), (bytes(5000), "blank")):
+        yield Case(f"torn-magic-{word}", b"GATEHR" + behind, 3)
+        yield Case(f"torn-version-{word}", b"GATEHREC\0" + behind, 3)
+        yield Case(f"torn-mode-{word}", b"GATEHREC\0\0\x05" + behind, 3)
+        yield Case(f"wrong-mode-{word}", b"GATEHREC\0\0\x05s" + behind, 1, 0)
+        yield Case(f"wrong-version-{word}", b"GATEHREC\x01\0" + behind, 1, 0)
+        yield Case(f"wrong-magic-{word}", b"GATEHOUSE" + behind, 1, 0)
+    yield Case("short-and-wrong", b"GATEWAY", 3)
+    yield Case("short-and-wrong-blank", b"GATEWAY" + bytes(10), 1, 0)
+    whole = Forge().checkpoint().close().data
+    yield Case("header-cut-late", whole[: len(Forge().data) - 16], 3)
+    # A length that leads beyond the file does not hide the checkpoints that follow.
+    size = whole.index(b"age-encryption") - 4
+    longer = whole[:size] + (16000).to_bytes(4, "little") + whole[size + 4 :]
+    yield Case("header-longer-than-the-file", longer, 1, 0)
 
 
 def _notes() -> Iterator[Case]:
