@@ -100,6 +100,8 @@ def _torn_headers() -> Iterator[Case]:
     yield Case("short-and-wrong-blank", b"GATEWAY" + bytes(10), 1, 0)
     whole = Forge().checkpoint().close().data
     yield Case("header-cut-late", whole[: len(Forge().data) - 16], 3)
+    yield Case("torn-origin-length", whole[:151] + b"\x2c\x01", 3)
+    yield Case("wrong-origin-length", whole[:151] + b"\x2c\x01o", 1, 0)
     # A length that leads beyond the file does not hide the checkpoints that follow.
     size = whole.index(b"age-encryption") - 4
     longer = whole[:size] + (16000).to_bytes(4, "little") + whole[size + 4 :]

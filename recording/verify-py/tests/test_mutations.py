@@ -32,6 +32,16 @@ class Mutations(unittest.TestCase):
             changed = max(start for start in starts if start <= bit // 8)
             self.assertEqual(report.offset, changed, (bit, report.reason))
 
+    def test_every_byte_of_every_head_of_a_longer_recording(self) -> None:
+        """Frames that nothing signed stands between are told apart, too."""
+        forge = long_recording()
+        for offset in forge.offsets:
+            for at in range(offset, offset + 49):
+                copy = flipped(forge.data, at * 8 + at % 8)
+                report = verify(Source.of_bytes(copy), Signer().public)
+                self.assertIs(report.answer, Answer.ALTERED, at)
+                self.assertEqual(report.offset, offset, (at, report.reason))
+
     def test_every_cut_is_unclean(self) -> None:
         ends = [frame.end for frame in frames(SMALL)]
         checkpoints = [ends[0], ends[2]]
