@@ -9,4 +9,5 @@ mod interop;
 mod main_job;
 mod misbehaving;
 mod refusals;
+mod second_verifier;
 mod strangers;
