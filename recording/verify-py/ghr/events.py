@@ -123,6 +123,13 @@ EVENTS: dict[str, dict[str, Take]] = {
         "text": _TEXT,
         "refused": Reader.boolean,
     },
+    "observed": {
+        "channel": _UINT,
+        "tap": _one_of("from_client", "from_device"),
+        "offset": _UINT,
+        "fact": _TEXT,
+        "value": _TEXT,
+    },
     "unframed": {"channel": _UINT, "tap": _one_of(*TAPS), "reason": _TEXT},
     "terms_changed": {"policy_hash": _hash, "terms": _BYTES},
     "path_changed": {"source": _TEXT},

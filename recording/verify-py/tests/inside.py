@@ -203,12 +203,22 @@ STARTED: dict[str, object] = {
 }
 
 
+OBSERVED: dict[str, object] = {
+    "channel": 1,
+    "tap": "from_client",
+    "offset": 0,
+    "fact": "tls.server-name",
+    "value": "plc7.press",
+}
+
+
 def _events() -> Iterator[Inside]:
     good: dict[str, dict[str, object]] = {
         "started": STARTED,
         "channel_opened": {"channel": 1, "service": "plc", "protocol": "modbus", "port": 502},
         "channel_connected": {"channel": 1},
         "operation": _operation(1),
+        "observed": OBSERVED,
         "unframed": {"channel": 1, "tap": "from_client", "reason": "r"},
         "terms_changed": {"policy_hash": bytes(32), "terms": b""},
         "path_changed": {"source": "192.0.2.9:1"},
@@ -243,6 +253,7 @@ def _events() -> Iterator[Inside]:
     yield wrong("indefinite-map", b"\xbf" + cbor("note") + cbor({"text": "a"}) + b"\xff", "not definite")
     yield wrong("indefinite-text", b"\xa1\x64note\xa1\x64text\x7f\x61a\xff", "not definite")
     yield wrong("tap", cbor({"unframed": {"channel": 1, "tap": "in", "reason": "r"}}), "not one of")
+    yield wrong("observed-tap", cbor({"observed": OBSERVED | {"tap": "to_device"}}), "not one of")
     yield wrong("decision", cbor({"operation": _operation(1) | {"decision": "maybe"}}), "not one of")
     yield wrong("effect", cbor({"operation": _operation(1) | {"effect": "none"}}), "not one of")
     yield wrong("mode", cbor({"started": STARTED | {"mode": "fast"}}), "not one of")
