@@ -145,11 +145,6 @@ impl Story {
             Event::Answer { request, channel, text, refused, .. } => {
                 self.answer(at, request, channel, &text, refused);
             }
-            Event::Observed { channel, tap, offset, fact, value } => {
-                let text = format!("{} shows {}: {}", safe(&tap), safe(&fact), safe(&value));
-                let json = json!({ "tap": tap, "offset": offset, "fact": fact, "value": value });
-                self.said(at, channel, &text, "observed", json);
-            }
             Event::Unframed { channel, tap, reason } => {
                 let text =
                     format!("channel {channel}: {} can't be understood: {}", safe(&tap), safe(&reason));
@@ -247,6 +242,10 @@ impl Story {
     }
 
     fn answer(&mut self, at: Duration, request: u64, channel: u32, answer: &str, refused: bool) {
+        if request == Event::UNASKED {
+            let text = format!("the device {}", safe(answer));
+            return self.said(at, channel, &text, "push", json!({ "text": answer }));
+        }
         let waiting = self.waiting.remove(&request).unwrap_or_else(|| {
             let (text, rule) = (format!("answer to request {request}"), String::new());
             Waiting { at, channel, text, rule }

@@ -1,11 +1,17 @@
-//! Actions: what a rule is about, `protocol:class[:unit[N]][:area[range]]`.
+//! Actions: what a rule is about, `protocol:class[:unit[N]][:place]`.
+//!
+//! A place is `area[range]` where a protocol numbers its addresses, a name in
+//! brackets behind its kind (`symbol[Line[0-3].Speed]`), a CIP object
+//! (`class[142.1]`, with `:service[7]` behind it for a single service), or the
+//! name of a tag (`tag[pump]`). [`crate::vocabulary`] has all the words.
 //!
 //! Nothing here panics on any text: Casbin's functions call it.
 
 use crate::hint::nearest;
 use crate::names::TagName;
 use crate::problem::Slip;
-use dissect::{Area, Class, Protocol, Range};
+use crate::vocabulary::{has_class, touches};
+use dissect::{AddressUnit, Area, Carriage, Class, Name, NameKind, Object, Place, Protocol, Range};
 
 /// A parsed action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,49 +29,9 @@ pub(crate) struct Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ActionPlace {
     Anywhere,
-    Addresses(Area, Range),
+    Place(Place),
     /// Whatever the tag of that name is on the target.
     Tag(TagName),
-}
-
-/// The areas in which accesses of a class have addresses; none for a class
-/// that is about the device as a whole.
-pub(crate) fn areas(protocol: Protocol, class: Class) -> &'static [Area] {
-    match (protocol, class) {
-        (Protocol::Modbus, Class::Read | Class::Subscribe) => {
-            &[Area::Coil, Area::Discrete, Area::Input, Area::Holding]
-        }
-        (Protocol::Modbus, Class::Write) => &[Area::Coil, Area::Holding],
-        (Protocol::Modbus, Class::FileRead | Class::FileWrite) => &[Area::File],
-        (
-            Protocol::Modbus | Protocol::Tcp,
-            Class::Housekeeping
-            | Class::Identify
-            | Class::Control
-            | Class::ProgramRead
-            | Class::ProgramWrite
-            | Class::TimeSet
-            | Class::Security
-            | Class::Diagnostic
-            | Class::Route
-            | Class::Use
-            | Class::Unknown,
-        )
-        | (
-            Protocol::Tcp,
-            Class::Read | Class::Subscribe | Class::Write | Class::FileRead | Class::FileWrite,
-        ) => &[],
-    }
-}
-
-/// Whether a class exists for a protocol. `unknown` never does: what it would
-/// do is not known, so no rule can be about it.
-pub(crate) fn has_class(protocol: Protocol, class: Class) -> bool {
-    match (protocol, class) {
-        (_, Class::Unknown) => false,
-        (Protocol::Tcp, class) => class == Class::Use,
-        (Protocol::Modbus, class) => class != Class::Use,
-    }
 }
 
 impl Action {
@@ -80,29 +46,38 @@ impl Action {
         if let Some((at, word)) = part
             && let Some(unit) = parse_unit(at, word)?
         {
-            action.modbus_only(at, "a unit")?;
+            action.check_unit(at)?;
             action.unit = Some(unit);
             part = parts.next();
         }
         if let Some((at, word)) = part {
             action.place = action.parse_place(at, word)?;
         }
-        match parts.next() {
+        part = parts.next();
+        if let (ActionPlace::Place(Place::Object(object)), Some((at, word))) = (&mut action.place, part)
+            && let Some(service) = parse_service(at, word)?
+        {
+            object.service = Some(service);
+            part = parts.next();
+        }
+        match part {
             Some((at, word)) => Err(Slip::at(at, format!("nothing can follow here, found {word}"))),
             None => Ok(action),
         }
     }
 
-    fn modbus_only(&self, at: usize, what: &str) -> Result<(), Slip> {
+    fn check_unit(&self, at: usize) -> Result<(), Slip> {
         match self.protocol {
             Some(Protocol::Modbus) => Ok(()),
-            Some(Protocol::Tcp) => Err(Slip::at(at, format!("tcp has no {}", what.trim_start_matches("a ")))),
-            None => Err(Slip::at(at, format!("{what} needs a protocol instead of *"))),
+            Some(protocol) => Err(Slip::at(at, format!("{protocol} has no units"))),
+            None => Err(Slip::at(at, "a unit needs a protocol instead of *")),
         }
     }
 
     fn parse_place(&self, at: usize, word: &str) -> Result<ActionPlace, Slip> {
-        self.modbus_only(at, "an address")?;
+        let protocol =
+            self.protocol.ok_or_else(|| Slip::at(at, "an address needs a protocol instead of *"))?;
+        let class = self.class.unwrap_or(Class::Unknown);
         let (name, bracket) = split_bracket(at, word)?;
         if name == "tag" {
             let (offset, inner) = bracket.ok_or_else(|| Slip::at(at, "tag needs a name, as in tag[NAME]"))?;
@@ -113,23 +88,23 @@ impl Action {
                     .hint("leave out unit[..] or name the area".to_owned())),
             };
         }
-        let (area, range) = parse_area(at, word)?;
-        let class = self.class.unwrap_or(Class::Unknown);
-        if areas(Protocol::Modbus, class).contains(&area) {
-            Ok(ActionPlace::Addresses(area, range))
+        let place = parse_place(protocol, at, word)?;
+        if touches(protocol, class, &place) {
+            Ok(ActionPlace::Place(place))
         } else {
-            Err(Slip::at(at, format!("{class} never touches {area}")))
+            Err(Slip::at(at, format!("{class} never touches {name}")))
         }
     }
 
     /// Whether it includes the use of opaque services.
     pub(crate) fn includes_opaque(&self) -> bool {
-        self.protocol.is_none_or(|protocol| protocol == Protocol::Tcp)
+        self.protocol.is_none_or(|protocol| protocol.carriage() == Carriage::Opaque)
             && self.class.is_none_or(|class| class == Class::Use)
     }
 }
 
-/// The parts between colons with their offsets.
+/// The parts between colons with their offsets; a colon in brackets belongs
+/// to a name.
 pub(crate) struct Parts<'a> {
     rest: Option<&'a str>,
     at: usize,
@@ -147,13 +122,23 @@ impl<'a> Iterator for Parts<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.take()?;
         let at = self.at;
-        let part = match rest.split_once(':') {
-            Some((part, after)) => {
-                self.rest = Some(after);
-                part
+        let mut depth = 0_usize;
+        let colon = rest.find(|letter: char| {
+            match letter {
+                '[' => depth = depth.saturating_add(1),
+                ']' => depth = depth.saturating_sub(1),
+                _ => {}
             }
-            None => rest,
-        };
+            letter == ':' && depth == 0
+        });
+        let part =
+            match colon.and_then(|colon| Some((rest.get(..colon)?, rest.get(colon.checked_add(1)?..)?))) {
+                Some((part, after)) => {
+                    self.rest = Some(after);
+                    part
+                }
+                None => rest,
+            };
         self.at = at.saturating_add(part.len()).saturating_add(1);
         Some((at, part))
     }
@@ -196,37 +181,94 @@ pub(crate) fn parse_unit(at: usize, word: &str) -> Result<Option<u8>, Slip> {
         .ok_or_else(|| Slip::at(at, "a unit is written unit[N], N from 0 to 255"))
 }
 
-/// `holding`, `holding[40]`, `holding[100-199]`, `file[7]`.
-pub(crate) fn parse_area(at: usize, word: &str) -> Result<(Area, Range), Slip> {
+/// `holding`, `holding[100-199]`, `db12[4.3]`, `symbol[Line[3].Speed]`,
+/// `class[4.100]`.
+pub(crate) fn parse_place(protocol: Protocol, at: usize, word: &str) -> Result<Place, Slip> {
     let (name, bracket) = split_bracket(at, word)?;
-    let area = Area::from_name(name).ok_or_else(|| {
-        let known = Area::ALL.map(Area::name).into_iter().chain(["tag", "unit"]);
-        Slip::at(at, format!("unknown area {name:?}")).hint(nearest(name, known))
-    })?;
-    // In files a rule counts whole files, an address counts their records.
-    let (last, shift) = match area {
-        Area::File => (0xFFFF, 16),
-        Area::Coil | Area::Discrete | Area::Input | Area::Holding => (area.last_address(), 0),
-    };
-    let (low, high) = match bracket {
-        Some((offset, inner)) => parse_range(offset, inner, last)?,
-        None => (0, last),
-    };
-    let rest_of_last = (1_u32 << shift) - 1;
-    Range::new(low << shift, high << shift | rest_of_last)
-        .map(|range| (area, range))
-        .ok_or_else(|| Slip::at(at, "the range runs backwards"))
+    let inside = |what: &str| bracket.ok_or_else(|| Slip::at(at, format!("{name} needs {what} in brackets")));
+    let of_enip = protocol == Protocol::Enip;
+    if let Some(kind) = NameKind::from_word(name).filter(|_| of_enip) {
+        let (offset, inner) = inside("a name")?;
+        let name = Name::parse(kind, inner).map_err(|error| Slip::at(offset, error.to_string()))?;
+        return Ok(Place::Name(name));
+    }
+    if name == "class" && of_enip {
+        let (offset, inner) = inside("CLASS, CLASS.INSTANCE or CLASS.INSTANCE.ATTRIBUTE")?;
+        return parse_object(inner).map(Place::Object).ok_or_else(|| {
+            Slip::at(offset, "expected CLASS, CLASS.INSTANCE or CLASS.INSTANCE.ATTRIBUTE in decimal")
+        });
+    }
+    let (area, range) = parse_area(protocol, at, word)?;
+    Ok(Place::Range { area, range })
 }
 
-fn parse_range(at: usize, inner: &str, last: u32) -> Result<(u32, u32), Slip> {
-    let refuse = || Slip::at(at, format!("expected ADDRESS or FIRST-LAST, zero-based, up to {last}"));
-    let (low, high) = inner.split_once('-').unwrap_or((inner, inner));
-    let low = parse_number(low).filter(|number| *number <= last).ok_or_else(refuse)?;
-    let high = parse_number(high).filter(|number| *number <= last).ok_or_else(refuse)?;
-    if low > high {
-        return Err(Slip::at(at, "the range runs backwards"));
+fn parse_area(protocol: Protocol, at: usize, word: &str) -> Result<(Area, Range), Slip> {
+    let (name, bracket) = split_bracket(at, word)?;
+    let area = Area::parse(protocol, name).ok_or_else(|| unknown_area(protocol, at, name))?;
+    let whole = || Range::new(0, area.last_address());
+    let Some((offset, inner)) = bracket else {
+        return whole().map(|range| (area, range)).ok_or_else(|| Slip::at(at, "an area without addresses"));
+    };
+    if let Some(range) = area.parse_range(inner) {
+        return Ok((area, range));
     }
-    Ok((low, high))
+    let reversed = inner.split_once('-').map(|(low, high)| format!("{high}-{low}"));
+    if reversed.is_some_and(|reversed| area.parse_range(&reversed).is_some()) {
+        return Err(Slip::at(offset, "the range runs backwards"));
+    }
+    let last = Range::new(area.last_address(), area.last_address());
+    let last = last.map(|last| area.addresses(last).to_string()).unwrap_or_default();
+    let form = match area.unit() {
+        AddressUnit::Bit | AddressUnit::Word => "zero-based",
+        AddressUnit::BitOfByte => "in bytes, or BYTE.BIT",
+        AddressUnit::Record => "in files, or FILE.RECORD",
+    };
+    Err(Slip::at(offset, format!("expected ADDRESS or FIRST-LAST, {form}, up to {last}")))
+}
+
+fn unknown_area(protocol: Protocol, at: usize, name: &str) -> Slip {
+    if Area::ALL.iter().all(|area| area.protocol() != protocol) && protocol != Protocol::Enip {
+        return Slip::at(at, format!("{protocol} has no addresses"));
+    }
+    let mut known: Vec<&str> =
+        Area::ALL.into_iter().filter(|area| area.protocol() == protocol).map(Area::name).collect();
+    known.push("tag");
+    match protocol {
+        Protocol::Modbus => known.push("unit"),
+        Protocol::Enip => known.extend(NameKind::ALL.map(NameKind::word).into_iter().chain(["class"])),
+        Protocol::S7 | Protocol::S7Plus | Protocol::Tcp => {}
+    }
+    Slip::at(at, format!("unknown area {name:?}")).hint(nearest(name, known))
+}
+
+/// `4`, `4.100`, `4.100.3`, `4.*.3`.
+fn parse_object(text: &str) -> Option<Object> {
+    let mut parts = text.split('.');
+    let class = parse_number(parts.next()?)?;
+    let instance = match parts.next() {
+        None => return Some(Object { class, instance: None, attribute: None, service: None }),
+        Some("*") => None,
+        Some(instance) => Some(parse_number(instance)?),
+    };
+    let attribute = parts.next().map(parse_number);
+    match (instance, attribute, parts.next()) {
+        (None, None, _) | (_, Some(None), _) | (_, _, Some(_)) => None,
+        (instance, attribute, None) => {
+            Some(Object { class, instance, attribute: attribute.flatten(), service: None })
+        }
+    }
+}
+
+/// `service[7]` behind an object.
+pub(crate) fn parse_service(at: usize, word: &str) -> Result<Option<u8>, Slip> {
+    let Some(inner) = word.strip_prefix("service") else { return Ok(None) };
+    let number = inner.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    number
+        .and_then(parse_number)
+        .and_then(|number| u8::try_from(number).ok())
+        .filter(|number| *number < 128)
+        .map(Some)
+        .ok_or_else(|| Slip::at(at, "a service is written service[N], N from 0 to 127"))
 }
 
 /// Digits only: no sign, no blank, no second spelling of a number.
@@ -278,6 +320,23 @@ mod tests {
             "modbus:file-read:file[7]",
             "tcp",
             "tcp:use",
+            "s7:read",
+            "s7:write:db12[0-63]",
+            "s7:write:db12[4.3]",
+            "s7:write:db12[4.0-5.3]",
+            "s7:subscribe:m",
+            "s7:read:timer[0-9]",
+            "s7:write:tag[pump]",
+            "s7:time-set",
+            "s7plus:use",
+            "enip:read:symbol[Conveyor.Speed]",
+            "enip:write:symbol[Program:Main.Line[0-3].Data[1,2]]",
+            "enip:read:table[7[0-9]]",
+            "enip:write:class[4.100.3]",
+            "enip:write:class[4.*.3]",
+            "enip:control:class[142.1]:service[7]",
+            "enip:route:path[1.5]",
+            "modbus:file-read:file[7.1-7.9]",
         ];
         for text in good {
             assert!(Action::parse(text).is_ok(), "{text}: {}", slip(text));
@@ -303,7 +362,30 @@ mod tests {
             ("modbus:unknown", "7: no rule can be about unknown"),
             ("tcp:read", "4: tcp has no class read"),
             ("modbus:use", "7: modbus has no class use"),
-            ("tcp:use:holding[3]", "8: tcp has no"),
+            ("tcp:use:holding[3]", "8: tcp has no addresses"),
+            ("s7plus:use:db1[3]", "11: s7plus has no addresses"),
+            ("s7plus:read", "7: s7plus has no class read"),
+            ("s7:write:unit[1]", "9: s7 has no units"),
+            ("s7:write:db0[1]", "9: unknown area \"db0\""),
+            (
+                "s7:write:db12[4.8]",
+                "14: expected ADDRESS or FIRST-LAST, in bytes, or BYTE.BIT, up to 2097151.7",
+            ),
+            ("s7:write:db12[5-4]", "14: the range runs backwards"),
+            ("s7:write:holding[1]", "9: unknown area"),
+            ("s7:write:symbol[x]", "9: unknown area"),
+            ("s7:control:db12[1]", "11: control never touches db12"),
+            ("enip:write:symbol", "11: symbol needs a name in brackets"),
+            ("enip:write:symbol[]", "18: no name"),
+            ("enip:write:symbol[A[3-1]]", "18: no name"),
+            ("enip:write:path[1.5]", "11: write never touches path"),
+            ("enip:route:class[1]", "11: route never touches class"),
+            ("enip:write:class[x]", "17: expected CLASS"),
+            ("enip:write:class[4.*]", "17: expected CLASS"),
+            ("enip:write:class[4.1.1.1]", "17: expected CLASS"),
+            ("enip:write:class[4]:service[128]", "20: a service is written"),
+            ("enip:write:symbol[A]:service[7]", "21: nothing can follow"),
+            ("enip:subscribe", "5: enip has no class subscribe"),
             ("*:write:holding[3]", "8: an address needs a protocol"),
         ] {
             let slip = slip(text);

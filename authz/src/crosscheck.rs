@@ -3,14 +3,18 @@
 //! At every grant the operations at the edges of each rule are asked of
 //! both. Tests ask the same about random policies and operations.
 
-use crate::action::areas;
 use crate::condition::Predicate;
 use crate::enforcer::{Decision, Judge, Request};
 use crate::facts::Facts;
+use crate::rules::Ruling;
 use crate::tag::value_at;
 use crate::terms::{TermRule, Terms};
 use crate::verdict::{Circumstances, Obligation, Reason, RuleId, Verdict};
-use dissect::{Access, Area, Class, Operation, Place, Protocol, Range, Values};
+use crate::vocabulary::{areas, names, needs_place};
+use dissect::{
+    Access, AddressUnit, Area, ByteOrder, Class, Name, NameKind, NumberKind, Operation, Place, Protocol,
+    Range, Values,
+};
 use smallvec::smallvec;
 
 /// So many rule evaluations a grant may spend on being checked.
@@ -67,6 +71,7 @@ pub(crate) fn compare(
             | Reason::Source { .. }
             | Reason::Factor
             | Reason::NoAddress { .. }
+            | Reason::TooManyElements { .. }
             | Reason::UnknownFunction { .. }
             | Reason::Expired
             | Reason::Nothing => Answer::Deny(None),
@@ -85,9 +90,8 @@ fn ask(terms: &Terms, judge: &mut Judge, operation: &Operation, circumstances: &
     let mut allowed = None;
     let mut owed = None;
     for access in &operation.accesses {
-        let (first, last) = access.place.map_or((0, 0), |place| (place.range.first(), place.range.last()));
-        for address in first..=last {
-            match ask_atom(terms, judge, operation.protocol, access, address, circumstances) {
+        for atom in atoms(terms, operation.protocol, access) {
+            match ask_atom(terms, judge, operation.protocol, access, atom.as_ref(), circumstances) {
                 Answer::Allow(rule) => {
                     allowed.get_or_insert(rule);
                 }
@@ -105,19 +109,65 @@ fn ask(terms: &Terms, judge: &mut Judge, operation: &Operation, circumstances: &
     }
 }
 
+/// The atoms of an access, each followed by what a deny is about that may lie
+/// within it.
+fn atoms(terms: &Terms, protocol: Protocol, access: &Access) -> Vec<Option<Place>> {
+    let own: Vec<Option<Place>> = match &access.place {
+        None => vec![None],
+        Some(Place::Range { area, range }) => {
+            (range.first()..=range.last()).map(|address| Some(place(*area, single(address)))).collect()
+        }
+        Some(Place::Name(name)) => match name.elements() {
+            Some(elements) if name.element(elements.first()).is_some() => (elements.first()
+                ..=elements.last())
+                .map(|index| name.element(index).map(Place::Name))
+                .collect(),
+            Some(_) | None => vec![access.place.clone()],
+        },
+        Some(Place::Object(_)) => vec![access.place.clone()],
+    };
+    let within = |atom: &Option<Place>| {
+        let denied = terms.content.rules.iter().filter(|rule| {
+            rule.ruling == Ruling::Deny
+                && rule.scope.protocol.is_none_or(|own| own == protocol)
+                && rule.scope.class.is_none_or(|own| own == access.class)
+        });
+        let places = denied.filter_map(|rule| rule.scope.place.as_ref()).filter(|own| match atom {
+            None => true,
+            Some(atom) => own.overlaps(atom) && !own.covers(atom),
+        });
+        places.map(first_of).collect::<Vec<_>>()
+    };
+    own.into_iter()
+        .flat_map(|atom| {
+            let within = within(&atom);
+            std::iter::once(atom).chain(within)
+        })
+        .collect()
+}
+
+/// An atom of a place.
+fn first_of(own: &Place) -> Option<Place> {
+    Some(match own {
+        Place::Range { area, range } => place(*area, single(range.first())),
+        Place::Name(_) | Place::Object(_) => own.clone(),
+    })
+}
+
+fn place(area: Area, range: Range) -> Place {
+    Place::Range { area, range }
+}
+
 fn ask_atom(
     terms: &Terms,
     judge: &mut Judge,
     protocol: Protocol,
     access: &Access,
-    address: u32,
+    atom: Option<&Place>,
     circumstances: &Circumstances,
 ) -> Answer {
-    let atom = terms.atom_at(protocol, access, address).to_string();
-    let value = access.place.and_then(|place| {
-        let tag = terms.tag_at(protocol, access.unit, place.area, address);
-        value_at(place.range, &access.values, address, tag)
-    });
+    let value = atom.and_then(|atom| value_at(access, atom, terms.tag_of(protocol, access.unit, atom)));
+    let atom = terms.atom_of(protocol, access, atom).to_string();
     let windows = terms.content.windows.iter().enumerate();
     let windows = windows.map(|(number, times)| (&times.window, terms.window(number, circumstances)));
     let mut facts = Facts {
@@ -152,42 +202,92 @@ fn all_obligations(terms: &Terms) -> Vec<&Obligation> {
     terms.content.rules.iter().flat_map(|rule| &rule.obligations).collect()
 }
 
-/// Operations at the first and last address of a rule and one beyond it.
+/// Operations at the first and last address of a rule and one beyond it, or
+/// at what it names.
 fn probes(terms: &Terms, rule: &TermRule) -> Vec<Operation> {
     let offered = terms.content.services.first().map_or(Protocol::Tcp, |(_, protocol)| *protocol);
     let protocol = rule.scope.protocol.unwrap_or(offered);
     let class = rule.scope.class.unwrap_or(match protocol {
-        Protocol::Modbus => Class::Write,
-        Protocol::Tcp => Class::Use,
+        Protocol::Modbus | Protocol::S7 | Protocol::Enip => Class::Write,
+        Protocol::S7Plus | Protocol::Tcp => Class::Use,
     });
     let unit = match protocol {
         Protocol::Modbus => Some(rule.scope.unit.unwrap_or(1)),
-        Protocol::Tcp => None,
+        Protocol::S7 | Protocol::S7Plus | Protocol::Enip | Protocol::Tcp => None,
     };
     let operation = |access| Operation { protocol, function: "probe", accesses: smallvec![access] };
-    let Some(area) =
-        rule.scope.place.map(|(area, _)| area).or_else(|| areas(protocol, class).first().copied())
-    else {
-        return vec![operation(Access::whole(class, unit))];
+    let of_place = |place: Place| {
+        let values = values(rule, class, &place, tag_type(terms, protocol, unit, &place));
+        operation(Access { class, unit, place: Some(place), values })
     };
-    let (first, last) = rule.scope.place.map_or((0, 0), |(_, range)| (range.first(), range.last()));
-    let beyond = last.saturating_add(1).min(area.last_address());
-    let mut addresses = vec![first, last, beyond];
-    addresses.dedup();
-    let probe = |address| {
-        let range = whole_element(terms, protocol, unit, area, address);
-        let values = values(rule, class, area, range);
-        operation(Access { class, unit, place: Some(Place { area, range }), values })
-    };
-    addresses.into_iter().map(probe).collect()
+    let mut probes = Vec::new();
+    if !needs_place(protocol, class) {
+        probes.push(operation(Access::whole(class, unit)));
+    }
+    let sample = || areas(protocol, class).first().map(|area| place(numbered(*area), single(0)));
+    let named =
+        || names(protocol, class).first().and_then(|kind| Name::parse(*kind, "1").ok()).map(Place::Name);
+    match rule.scope.place.clone().or_else(sample).or_else(named) {
+        None => {}
+        Some(Place::Range { area, range }) => {
+            let (first, last) = match rule.scope.place {
+                Some(_) => (range.first(), range.last()),
+                None => (0, 0),
+            };
+            let beyond = last.saturating_add(1).min(area.last_address());
+            let mut addresses = vec![first, last, beyond];
+            addresses.dedup();
+            let whole = |address| place(area, whole_element(terms, protocol, unit, area, address));
+            probes.extend(addresses.into_iter().map(whole).map(of_place));
+        }
+        Some(Place::Name(name)) => probes.extend(ends(name).into_iter().map(of_place)),
+        Some(own @ Place::Object(_)) => probes.push(of_place(own)),
+    }
+    probes
 }
 
-/// The two registers of a 32-bit value are asked about together.
+/// The first and the last of the elements that a name ends with, or the name.
+fn ends(name: Name) -> Vec<Place> {
+    let elements = name.elements();
+    let end = |at: fn(Range) -> u32| elements.and_then(|all| name.element(at(all))).map(Place::Name);
+    match (end(Range::first), end(Range::last)) {
+        (Some(first), Some(last)) => vec![first, last],
+        (Some(_), None) | (None, _) => vec![Place::Name(name)],
+    }
+}
+
+/// A block of an area that has numbers.
+fn numbered(area: Area) -> Area {
+    match area {
+        Area::DataBlock(_) => Area::DataBlock(1),
+        Area::InstanceBlock(_) => Area::InstanceBlock(1),
+        Area::Coil
+        | Area::Discrete
+        | Area::Input
+        | Area::Holding
+        | Area::File
+        | Area::Inputs
+        | Area::Outputs
+        | Area::Merkers
+        | Area::Peripheral
+        | Area::Local
+        | Area::Counters
+        | Area::Timers => area,
+    }
+}
+
+fn tag_type(terms: &Terms, protocol: Protocol, unit: Option<u8>, place: &Place) -> Option<NumberKind> {
+    terms.tag_of(protocol, unit, place).and_then(|tag| tag.value).map(|value| value.kind)
+}
+
+/// All addresses of a value are asked about together.
 fn whole_element(terms: &Terms, protocol: Protocol, unit: Option<u8>, area: Area, address: u32) -> Range {
     let tag = terms.tag_at(protocol, unit, area, address);
     let of_tag = tag.and_then(|tag| {
-        let pair = Range::counted(address.checked_sub(address.checked_sub(tag.range.first())? & 1)?, 2)?;
-        tag.range.contains(pair).then_some(pair)
+        let Place::Range { range, .. } = &tag.place else { return None };
+        let addresses = tag.value?.addresses(area)?;
+        let into = address.checked_sub(range.first())?.checked_rem(addresses)?;
+        Range::counted(address.checked_sub(into)?, addresses).filter(|whole| range.contains(*whole))
     });
     of_tag.unwrap_or_else(|| single(address))
 }
@@ -196,17 +296,39 @@ fn single(address: u32) -> Range {
     Range::new(address, address).expect("a range from an address to itself")
 }
 
-fn values(rule: &TermRule, class: Class, area: Area, range: Range) -> Values {
-    match (class, area) {
-        (Class::Write, Area::Coil) => Values::Bits(vec![0].into()),
-        (Class::Write, Area::Holding) => {
-            let sample = rule.predicates.iter().find_map(|predicate| match predicate {
-                Predicate::Value(bounds) => Some(bounds.sample()),
-                Predicate::Window(_) | Predicate::From(_) | Predicate::Webauthn => None,
-            });
-            let word = u16::try_from(sample.unwrap_or_default()).unwrap_or_default().to_be_bytes();
+/// Values that a rule's bounds may be about.
+fn values(rule: &TermRule, class: Class, place: &Place, told: Option<NumberKind>) -> Values {
+    let sample = rule.predicates.iter().find_map(|predicate| match predicate {
+        Predicate::Value(bounds) => Some(bounds.sample()),
+        Predicate::Window(_) | Predicate::From(_) | Predicate::Webauthn => None,
+    });
+    let sample = sample.unwrap_or_default();
+    match (class, place) {
+        (Class::Write, Place::Range { area: Area::Coil, .. }) => Values::Bits(vec![0].into()),
+        (Class::Write, Place::Range { area: Area::Holding, range }) => {
+            let word = u16::try_from(sample).unwrap_or_default().to_be_bytes();
             let count = range.last().saturating_sub(range.first()).saturating_add(1);
             Values::Words((0..count).flat_map(|_| word).collect::<Vec<u8>>().into())
+        }
+        (Class::Write, Place::Range { area, range }) if area.unit() == AddressUnit::BitOfByte => {
+            let count = range.last().saturating_sub(range.first()).saturating_add(1);
+            match count {
+                1 => Values::Bits(vec![u8::from(sample != 0)].into()),
+                bits => {
+                    let bytes = usize::try_from(bits.div_ceil(8)).unwrap_or_default();
+                    let low = sample.to_be_bytes();
+                    let low = low.get(low.len().saturating_sub(bytes)..).unwrap_or_default();
+                    let mut all = vec![0; bytes.saturating_sub(low.len())];
+                    all.extend_from_slice(low);
+                    Values::Untyped(all.into())
+                }
+            }
+        }
+        (Class::Write, Place::Name(name)) if name.kind() == NameKind::Symbol => {
+            let kind = told.unwrap_or(NumberKind::I64);
+            let bytes = sample.to_le_bytes();
+            let number = bytes.get(..kind.width()).unwrap_or_default();
+            Values::Numbers { kind, order: ByteOrder::Little, bytes: number.to_vec().into() }
         }
         (_, _) => Values::None,
     }

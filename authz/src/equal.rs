@@ -7,7 +7,9 @@ use crate::enforcer::Judge;
 use crate::reference::{self, Answer, Case, Model, Touch};
 use crate::{Ask, Assurance, Circumstances, Files, Handle, Policy, TargetId, Terms, Verdict};
 use bytes::Bytes;
-use dissect::{Access, Area, Class, Operation, Place, Protocol, Range, Values};
+use dissect::{
+    Access, Area, ByteOrder, Class, Name, NameKind, NumberKind, Operation, Place, Protocol, Range, Values,
+};
 use proptest::prelude::*;
 
 const TARGETS: &str = r#"
@@ -17,8 +19,13 @@ zone = "press"
 address = "127.0.0.1"
 [target.services]
 plc = "502/tcp modbus"
+s7 = "102/tcp"
+logix = "44818/tcp enip"
 vnc = "5900/tcp"
 [target.tags]
+power = "s7:db1[1]:i16"
+flag = "s7:db1[4.3]"
+rate = "enip:symbol[B]:i16"
 pump = "modbus:holding[4]:f32:be-swap"
 valve = "modbus:unit[2]:coil[3]"
 level = "modbus:holding[8]:i16"
@@ -108,7 +115,42 @@ fn action() -> impl Strategy<Value = (String, Option<String>, Option<&'static st
         });
     let opaque = prop::sample::select(vec!["tcp", "tcp:use", "*"])
         .prop_map(|action| (action.to_owned(), None, Some("opaque-accepted")));
-    prop_oneof![4 => holding, 2 => coil, 2 => reading, 2 => tag, 3 => whole, 1 => opaque]
+    prop_oneof![
+        4 => holding,
+        2 => coil,
+        2 => reading,
+        2 => tag,
+        3 => whole,
+        1 => opaque,
+        4 => s7_action(),
+        4 => enip_action(),
+    ]
+}
+
+fn s7_action() -> impl Strategy<Value = (String, Option<String>, Option<&'static str>)> {
+    let bytes = (0_u32..6, 0_u32..4).prop_map(|(first, more)| format!("[{first}-{}]", first + more));
+    let bit = (0_u32..6, 0_u32..8).prop_map(|(byte, bit)| format!("[{byte}.{bit}]"));
+    let place = prop_oneof![Just(String::new()), bytes, bit];
+    let area = prop::sample::select(vec!["write:db1", "write:m", "read:db1", "read:m", "subscribe:db1"]);
+    let addressed = (area, place).prop_map(|(area, place)| (format!("s7:{area}{place}"), None, None));
+    let tag = (prop::sample::select(vec!["power", "flag"]), prop::option::of(bounds()))
+        .prop_map(|(tag, value)| (format!("s7:write:tag[{tag}]"), value, None));
+    let whole = prop::sample::select(vec!["s7", "s7:write", "s7:read", "s7:control", "*:write"])
+        .prop_map(|action| (action.to_owned(), None, None));
+    prop_oneof![3 => addressed, 1 => tag, 1 => whole]
+}
+
+fn enip_action() -> impl Strategy<Value = (String, Option<String>, Option<&'static str>)> {
+    let elements = (0_u32..6, 0_u32..4).prop_map(|(first, more)| format!("[{first}-{}]", first + more));
+    let place = prop_oneof![Just(String::new()), elements];
+    let write = (prop::sample::select(vec!["A", "a", "B"]), place.clone(), prop::option::of(bounds()))
+        .prop_map(|(name, place, value)| (format!("enip:write:symbol[{name}{place}]"), value, None));
+    let read = (prop::sample::select(vec!["A", "b"]), place)
+        .prop_map(|(name, place)| (format!("enip:read:symbol[{name}{place}]"), None, None));
+    let tag = prop::option::of(bounds()).prop_map(|value| ("enip:write:tag[rate]".to_owned(), value, None));
+    let whole = prop::sample::select(vec!["enip", "enip:write", "enip:read", "enip:control"])
+        .prop_map(|action| (action.to_owned(), None, None));
+    prop_oneof![3 => write, 2 => read, 1 => tag, 1 => whole]
 }
 
 prop_compose! {
@@ -139,15 +181,16 @@ fn access() -> impl Strategy<Value = Access> {
         (unit.clone(), 0_u32..14, prop::collection::vec(word, 1..4)).prop_map(|(unit, first, words)| {
             let range = Range::counted(first, u32::try_from(words.len()).unwrap()).unwrap();
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-            let place = Some(Place { area: Area::Holding, range });
+            let place = Some(Place::Range { area: Area::Holding, range });
             Access { class: Class::Write, unit: Some(unit), place, values: Values::Words(Bytes::from(bytes)) }
         });
     let other = (unit.clone(), 0_usize..4, 0_u32..14, 1_u32..5).prop_map(|(unit, area, first, count)| {
-        let place = Some(Place { area: Area::ALL[area], range: Range::counted(first, count).unwrap() });
+        let place =
+            Some(Place::Range { area: Area::ALL[area], range: Range::counted(first, count).unwrap() });
         Access { class: Class::Read, unit: Some(unit), place, values: Values::None }
     });
     let coil = (unit.clone(), 0_u32..6).prop_map(|(unit, first)| {
-        let place = Some(Place { area: Area::Coil, range: Range::counted(first, 2).unwrap() });
+        let place = Some(Place::Range { area: Area::Coil, range: Range::counted(first, 2).unwrap() });
         Access {
             class: Class::Write,
             unit: Some(unit),
@@ -156,7 +199,7 @@ fn access() -> impl Strategy<Value = Access> {
         }
     });
     let masked = (unit.clone(), 0_u32..14).prop_map(|(unit, first)| {
-        let place = Some(Place { area: Area::Holding, range: Range::counted(first, 1).unwrap() });
+        let place = Some(Place::Range { area: Area::Holding, range: Range::counted(first, 1).unwrap() });
         Access { class: Class::Write, unit: Some(unit), place, values: Values::Masked { and: 0, or: 1 } }
     });
     let whole = (unit, 0_usize..Class::ALL.len())
@@ -164,10 +207,59 @@ fn access() -> impl Strategy<Value = Access> {
     prop_oneof![5 => writing, 3 => other, 2 => coil, 1 => masked, 2 => whole]
 }
 
+fn s7_access() -> impl Strategy<Value = Access> {
+    let place =
+        |area, first, count| Some(Place::Range { area, range: Range::counted(first, count).unwrap() });
+    let byte = prop_oneof![Just(0_u8), Just(0xFF), 0_u8..4, any::<u8>()];
+    let writing = (0_u32..6, prop::collection::vec(byte, 1..5)).prop_map(move |(first, bytes)| {
+        let place = place(Area::DataBlock(1), first * 8, u32::try_from(bytes.len()).unwrap() * 8);
+        Access { class: Class::Write, unit: None, place, values: Values::Untyped(bytes.into()) }
+    });
+    let bit = (0_u32..48, 0_u8..2).prop_map(move |(bit, value)| {
+        let place = place(Area::DataBlock(1), bit, 1);
+        Access { class: Class::Write, unit: None, place, values: Values::Bits(vec![value].into()) }
+    });
+    let reading = (any::<bool>(), 0_u32..6, 1_u32..4).prop_map(move |(block, first, count)| {
+        let area = if block { Area::DataBlock(1) } else { Area::Merkers };
+        let place = place(area, first * 8, count * 8);
+        Access { class: Class::Read, unit: None, place, values: Values::None }
+    });
+    let whole = (0_usize..Class::ALL.len()).prop_map(|class| Access::whole(Class::ALL[class], None));
+    prop_oneof![3 => writing, 2 => bit, 2 => reading, 2 => whole]
+}
+
+fn enip_access() -> impl Strategy<Value = Access> {
+    let name = |text: String| Some(Place::Name(Name::parse(NameKind::Symbol, &text).unwrap()));
+    let numbers = |numbers: &[i16]| Values::Numbers {
+        kind: NumberKind::I16,
+        order: ByteOrder::Little,
+        bytes: numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>().into(),
+    };
+    let number = || prop_oneof![-6_i16..6, any::<i16>()];
+    let elements = (0_u32..6, prop::collection::vec(number(), 1..4)).prop_map(move |(first, all)| {
+        let last = first + u32::try_from(all.len()).unwrap() - 1;
+        let place = name(format!("A[{first}-{last}]"));
+        Access { class: Class::Write, unit: None, place, values: numbers(&all) }
+    });
+    let single = (prop::sample::select(vec!["A", "B", "b"]), number()).prop_map(move |(text, number)| {
+        Access { class: Class::Write, unit: None, place: name(text.to_owned()), values: numbers(&[number]) }
+    });
+    let reading = prop::sample::select(vec!["A", "a[2]", "A[1-4]", "B"]).prop_map(move |text| Access {
+        class: Class::Read,
+        unit: None,
+        place: name(text.to_owned()),
+        values: Values::None,
+    });
+    let whole = (0_usize..Class::ALL.len()).prop_map(|class| Access::whole(Class::ALL[class], None));
+    prop_oneof![3 => elements, 3 => single, 2 => reading, 1 => whole]
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
+    let s7 = prop::collection::vec(s7_access(), 1..=2).prop_map(|accesses| (Protocol::S7, accesses));
+    let enip = prop::collection::vec(enip_access(), 1..=2).prop_map(|accesses| (Protocol::Enip, accesses));
     let decoded = prop::collection::vec(access(), 1..=2).prop_map(|accesses| (Protocol::Modbus, accesses));
     let opaque = Just((Protocol::Tcp, vec![Access::whole(Class::Use, None)]));
-    prop_oneof![8 => decoded, 1 => opaque].prop_map(|(protocol, accesses)| Operation {
+    prop_oneof![8 => decoded, 1 => opaque, 5 => s7, 5 => enip].prop_map(|(protocol, accesses)| Operation {
         protocol,
         function: "random",
         accesses: accesses.into(),
@@ -177,10 +269,10 @@ fn operation() -> impl Strategy<Value = Operation> {
 /// The same operation in the model's own words.
 fn touches(operation: &Operation) -> Vec<Touch> {
     let one = |access: &Access, address: Option<u32>| {
-        let registers = match (&access.values, access.place) {
-            (Values::Words(bytes), Some(place)) => bytes
+        let registers = match (&access.values, &access.place) {
+            (Values::Words(bytes), Some(Place::Range { range, .. })) => bytes
                 .chunks(2)
-                .zip(place.range.first()..)
+                .zip(range.first()..)
                 .map(|(word, address)| (address, [word[0], word[1]]))
                 .collect(),
             (_, _) => Vec::new(),
@@ -189,15 +281,42 @@ fn touches(operation: &Operation) -> Vec<Touch> {
             protocol: operation.protocol.name(),
             class: access.class.name(),
             unit: access.unit,
-            area: access.place.map(|place| place.area.name()),
+            area: access.place.as_ref().map(|place| match place {
+                Place::Range { area, .. } => area.to_string(),
+                Place::Name(name) => name.as_str().split('[').next().unwrap().to_uppercase(),
+                Place::Object(_) => panic!("no objects here"),
+            }),
             address,
             registers,
+            bytes: match (&access.values, &access.place) {
+                (Values::Untyped(bytes), Some(Place::Range { range, .. })) => {
+                    (range.first() / 8..).zip(bytes.iter().copied()).collect()
+                }
+                (_, _) => Vec::new(),
+            },
+            bit: match &access.values {
+                Values::Bits(bits) if operation.protocol == Protocol::S7 => Some(bits[0]),
+                _ => None,
+            },
+            number: match (&access.values, &access.place) {
+                (Values::Numbers { bytes, .. }, Some(Place::Name(name))) => {
+                    let first = name.elements().map_or(0, |elements| elements.first());
+                    let at = 2 * usize::try_from(address.unwrap_or(first) - first).unwrap();
+                    Some(i16::from_le_bytes([bytes[at], bytes[at + 1]]))
+                }
+                (_, _) => None,
+            },
         }
     };
-    let all = operation.accesses.iter().flat_map(|access| match access.place {
-        None => vec![one(access, None)],
-        Some(place) => {
-            (place.range.first()..=place.range.last()).map(|address| one(access, Some(address))).collect()
+    let all = operation.accesses.iter().flat_map(|access| {
+        let addresses = match &access.place {
+            Some(Place::Range { range, .. }) => Some(*range),
+            Some(Place::Name(name)) => name.elements(),
+            Some(Place::Object(_)) | None => None,
+        };
+        match addresses {
+            Some(range) => (range.first()..=range.last()).map(|address| one(access, Some(address))).collect(),
+            None => vec![one(access, None)],
         }
     });
     all.collect()

@@ -255,10 +255,13 @@ fn scope_on(target: &Target, rule: &Rule) -> Option<Scope> {
         Scope { protocol: action.protocol, class: action.class, unit: action.unit, place: None, tag: None };
     match &action.place {
         ActionPlace::Anywhere => Some(scope),
-        ActionPlace::Addresses(area, range) => Some(Scope { place: Some((*area, *range)), ..scope }),
+        ActionPlace::Place(place) => Some(Scope { place: Some(place.clone()), ..scope }),
         ActionPlace::Tag(name) => {
             let tag = target.tags.iter().find(|tag| tag.name == *name)?;
-            let place = Some((tag.area, tag.range));
+            if action.protocol.is_some_and(|protocol| protocol != tag.protocol) {
+                return None;
+            }
+            let place = Some(tag.place.clone());
             Some(Scope { unit: tag.unit, place, tag: Some(name.clone()), ..scope })
         }
     }

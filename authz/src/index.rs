@@ -1,19 +1,21 @@
-//! The compiled form of a grant's rules: per protocol, class and area a
-//! sorted list of address segments, each with the rules that meet there.
+//! The compiled form of a grant's rules: per protocol and class the rules that
+//! can apply; for each area that a rule names, a sorted list of address
+//! segments, each with the rules that meet there.
 //!
 //! A range is judged by walking the segments that it crosses, never address
 //! by address unless a rule compares values. Within a segment denies come
 //! first, then allows, each in the order of the file. Finding the rules of an
-//! address takes one lookup and one binary search and allocates nothing.
+//! address takes two binary searches and allocates nothing. Names and objects
+//! are compared rule by rule.
 
-use crate::action::{areas, has_class};
 use crate::condition::Predicate;
 use crate::names::WindowName;
 use crate::rules::Ruling;
 use crate::tag::Tag;
 use crate::terms::TermRule;
 use crate::value::Bounds;
-use dissect::{Area, Class, Protocol};
+use crate::vocabulary::has_class;
+use dissect::{Area, Class, Place, Protocol};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,15 +25,31 @@ const MOST: usize = 2_000_000;
 /// Rules by place.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
-    slots: Vec<Slot>,
+    /// For each protocol the classes in their order.
+    classes: Vec<OfClass>,
     /// Sorted, so that the tag of an address is found by binary search.
     tags: Vec<TagPlace>,
+    /// The numbers of the tags that are names or attributes.
+    named_tags: Vec<usize>,
     /// In the order of the terms' rules.
     rules: Vec<Compiled>,
 }
 
-/// The segments of one area of one class; one segment at 0 where there are
-/// no addresses.
+/// The rules of a protocol's class.
+#[derive(Debug, Clone, Default)]
+struct OfClass {
+    /// Those without a place; they hold in all areas that no rule names.
+    anywhere: Slot,
+    /// Sorted by area: what holds where a rule names the area.
+    areas: Vec<(Area, Slot)>,
+    /// Rule numbers, denies first: those without a place and those of a name
+    /// or an object.
+    named: Vec<u32>,
+    /// Rule numbers of the denies that have a place.
+    placed_denies: Vec<u32>,
+}
+
+/// The segments of one area, or a single one.
 #[derive(Debug, Clone, Default)]
 struct Slot {
     segments: Vec<Segment>,
@@ -65,8 +83,16 @@ type TagPlace = ((Protocol, Area, Option<u8>, u32), u32, usize);
 #[derive(Debug, Clone)]
 pub(crate) struct Compiled {
     pub(crate) unit: Option<u8>,
+    pub(crate) ruling: Ruling,
     pub(crate) checks: Vec<Check>,
     pub(crate) number: usize,
+}
+
+impl Compiled {
+    /// Whether it compares values.
+    pub(crate) fn has_value(&self) -> bool {
+        self.checks.iter().any(|check| matches!(check, Check::Value(_)))
+    }
 }
 
 /// A predicate with its window looked up.
@@ -105,14 +131,21 @@ impl Index {
     /// Compiles rules; refuses what would take unbounded memory.
     pub(crate) fn build(rules: &[TermRule], windows: &[WindowName], tags: &[Tag]) -> Result<Self, String> {
         let mut index = Self::default();
-        let place = |tag: &Tag| (tag.protocol, tag.area, tag.unit, tag.range.first());
-        index.tags =
-            tags.iter().enumerate().map(|(number, tag)| (place(tag), tag.range.last(), number)).collect();
+        for (number, tag) in tags.iter().enumerate() {
+            match &tag.place {
+                Place::Range { area, range } => {
+                    let start = (tag.protocol, *area, tag.unit, range.first());
+                    index.tags.push((start, range.last(), number));
+                }
+                Place::Name(_) | Place::Object(_) => index.named_tags.push(number),
+            }
+        }
         index.tags.sort();
         for (number, rule) in rules.iter().enumerate() {
             let checks = rule.predicates.iter().map(|predicate| check(predicate, windows));
             index.rules.push(Compiled {
                 unit: rule.scope.unit,
+                ruling: rule.ruling,
                 checks: checks.collect::<Result<_, _>>()?,
                 number,
             });
@@ -120,20 +153,18 @@ impl Index {
         let mut total = 0_usize;
         for protocol in Protocol::ALL {
             for class in Class::ALL {
-                for place in std::iter::once(None).chain(Area::ALL.map(Some)) {
-                    let slot = if exists(protocol, class, place) {
-                        Slot::build(rules, protocol, class, place, &mut total)?
-                    } else {
-                        Slot::default()
-                    };
-                    index.slots.push(slot);
-                }
+                let of_class = if has_class(protocol, class) {
+                    OfClass::build(rules, protocol, class, &mut total)?
+                } else {
+                    OfClass::default()
+                };
+                index.classes.push(of_class);
             }
         }
         Ok(index)
     }
 
-    /// The rules that meet at an address (0 where there are none).
+    /// The rules that meet at an address of an area, or where there is none.
     pub(crate) fn at(
         &self,
         protocol: Protocol,
@@ -141,7 +172,8 @@ impl Index {
         area: Option<Area>,
         address: u32,
     ) -> Option<Meeting<'_>> {
-        let slot = self.slots.get(position(protocol, class, area))?;
+        let of_class = self.classes.get(position(protocol, class))?;
+        let slot = area.and_then(|area| of_class.area(area)).unwrap_or(&of_class.anywhere);
         let number = slot.segments.partition_point(|segment| segment.last < address);
         let segment = slot.segments.get(number).filter(|segment| segment.first <= address)?;
         Some(Meeting {
@@ -151,6 +183,19 @@ impl Index {
             denies: slot.order.get(segment.start..segment.denies_end)?,
             allows: slot.order.get(segment.denies_end..segment.end)?,
         })
+    }
+
+    /// The rules that may apply to names and objects, denies first.
+    pub(crate) fn named(&self, protocol: Protocol, class: Class) -> impl Iterator<Item = &Compiled> {
+        let of_class = self.classes.get(position(protocol, class));
+        of_class.into_iter().flat_map(|of_class| &of_class.named).filter_map(|number| self.rule(*number))
+    }
+
+    /// The denies of a class that have a place.
+    pub(crate) fn placed_denies(&self, protocol: Protocol, class: Class) -> impl Iterator<Item = &Compiled> {
+        let of_class = self.classes.get(position(protocol, class));
+        let denies = of_class.into_iter().flat_map(|of_class| &of_class.placed_denies);
+        denies.filter_map(|number| self.rule(*number))
     }
 
     /// The number of the tag that an address belongs to.
@@ -171,21 +216,70 @@ impl Index {
         within(None).or_else(|| within(Some(unit?)))
     }
 
+    /// The numbers of the tags that are names or attributes.
+    pub(crate) fn named_tags(&self) -> impl Iterator<Item = usize> {
+        self.named_tags.iter().copied()
+    }
+
     fn rule(&self, number: u32) -> Option<&Compiled> {
         self.rules.get(usize::try_from(number).ok()?)
     }
 }
 
-/// Slots lie in the order in which `build` makes them.
-fn position(protocol: Protocol, class: Class, area: Option<Area>) -> usize {
-    let areas = Area::ALL.len() + 1;
-    let place = area.map_or(0, |area| area as usize + 1);
-    (protocol as usize * Class::ALL.len() + class as usize) * areas + place
+/// Classes lie in the order in which `build` makes them.
+fn position(protocol: Protocol, class: Class) -> usize {
+    protocol as usize * Class::ALL.len() + class as usize
 }
 
-fn exists(protocol: Protocol, class: Class, place: Option<Area>) -> bool {
-    let areas = areas(protocol, class);
-    has_class(protocol, class) && place.map_or(areas.is_empty(), |area| areas.contains(&area))
+impl OfClass {
+    fn build(
+        rules: &[TermRule],
+        protocol: Protocol,
+        class: Class,
+        total: &mut usize,
+    ) -> Result<Self, String> {
+        let about = |rule: &TermRule| {
+            rule.scope.protocol.is_none_or(|own| own == protocol)
+                && rule.scope.class.is_none_or(|own| own == class)
+        };
+        let ranked = ranked(rules, about);
+        let areas: BTreeSet<Area> = ranked.iter().filter_map(|(_, rule)| Some(own_area(rule)?.0)).collect();
+        let mut of_class = Self { anywhere: Slot::build(&ranked, None, total)?, ..Self::default() };
+        for area in areas {
+            of_class.areas.push((area, Slot::build(&ranked, Some(area), total)?));
+        }
+        for (number, rule) in &ranked {
+            let number = u32::try_from(*number).unwrap_or(u32::MAX);
+            if own_area(rule).is_none() {
+                of_class.named.push(number);
+            }
+            if rule.ruling == Ruling::Deny && rule.scope.place.is_some() {
+                of_class.placed_denies.push(number);
+            }
+        }
+        Ok(of_class)
+    }
+
+    fn area(&self, area: Area) -> Option<&Slot> {
+        let found = self.areas.binary_search_by_key(&area, |(area, _)| *area).ok()?;
+        self.areas.get(found).map(|(_, slot)| slot)
+    }
+}
+
+/// Rules with their numbers, denies before allows, else in the order of the
+/// file.
+fn ranked(rules: &[TermRule], about: impl Fn(&TermRule) -> bool) -> Vec<(usize, &TermRule)> {
+    let mut ranked: Vec<_> = rules.iter().enumerate().filter(|(_, rule)| about(rule)).collect();
+    ranked.sort_by_key(|(number, rule)| (rule.ruling == Ruling::Allow, *number));
+    ranked
+}
+
+/// The area of a rule with the addresses in it.
+fn own_area(rule: &TermRule) -> Option<(Area, u32, u32)> {
+    match &rule.scope.place {
+        Some(Place::Range { area, range }) => Some((*area, range.first(), range.last())),
+        Some(Place::Name(_) | Place::Object(_)) | None => None,
+    }
 }
 
 fn check(predicate: &Predicate, windows: &[WindowName]) -> Result<Check, String> {
@@ -202,22 +296,18 @@ fn check(predicate: &Predicate, windows: &[WindowName]) -> Result<Check, String>
 }
 
 impl Slot {
-    fn build(
-        rules: &[TermRule],
-        protocol: Protocol,
-        class: Class,
-        place: Option<Area>,
-        total: &mut usize,
-    ) -> Result<Self, String> {
-        let last = place.map_or(0, Area::last_address);
-        // Ranks sort denies before allows and keep the order of the file.
-        let mut ranked: Vec<(usize, &TermRule, u32, u32)> = Vec::new();
-        for (number, rule) in rules.iter().enumerate() {
-            if let Some((from, to)) = reach(rule, protocol, class, place, last) {
-                ranked.push((number, rule, from, to));
-            }
-        }
-        ranked.sort_by_key(|(number, rule, ..)| (rule.ruling == Ruling::Allow, *number));
+    /// The rules without a place and, in `area`, those of it.
+    fn build(ranked: &[(usize, &TermRule)], area: Option<Area>, total: &mut usize) -> Result<Self, String> {
+        let last = area.map_or(u32::MAX, Area::last_address);
+        let reach = |(number, rule): &(usize, &TermRule)| match (&rule.scope.place, own_area(rule)) {
+            (None, _) => Some((*number, 0, last)),
+            (Some(_), Some((own, first, to))) if area == Some(own) => Some((*number, first, to.min(last))),
+            (Some(_), _) => None,
+        };
+        let ranked: Vec<(usize, &TermRule, u32, u32)> = ranked
+            .iter()
+            .filter_map(|entry| reach(entry).map(|(number, from, to)| (number, entry.1, from, to)))
+            .collect();
         let mut changes: BTreeMap<u64, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
         for (rank, (_, _, from, to)) in ranked.iter().enumerate() {
             changes.entry(u64::from(*from)).or_default().0.push(rank);
@@ -273,40 +363,19 @@ impl Slot {
     }
 }
 
-/// The addresses of a slot that a rule is about.
-fn reach(
-    rule: &TermRule,
-    protocol: Protocol,
-    class: Class,
-    place: Option<Area>,
-    last: u32,
-) -> Option<(u32, u32)> {
-    let scope = &rule.scope;
-    let about =
-        scope.protocol.is_none_or(|own| own == protocol) && scope.class.is_none_or(|own| own == class);
-    match (scope.place, place) {
-        _ if !about => None,
-        (None, _) => Some((0, last)),
-        (Some((area, range)), Some(place)) if area == place => Some((range.first(), range.last().min(last))),
-        (Some(_), _) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_slot_has_a_place_of_its_own() {
+    fn every_class_of_a_protocol_has_a_position_of_its_own() {
         let mut expected = 0;
         for protocol in Protocol::ALL {
             for class in Class::ALL {
-                for place in std::iter::once(None).chain(Area::ALL.map(Some)) {
-                    assert_eq!(position(protocol, class, place), expected, "{protocol}:{class}:{place:?}");
-                    expected += 1;
-                }
+                assert_eq!(position(protocol, class), expected, "{protocol}:{class}");
+                expected += 1;
             }
         }
-        assert_eq!(Index::build(&[], &[], &[]).unwrap().slots.len(), expected);
+        assert_eq!(Index::build(&[], &[], &[]).unwrap().classes.len(), expected);
     }
 }

@@ -402,6 +402,23 @@ pump_setpoint = "modbus:holding[40]:f32:be-swap"
     }
 
     #[test]
+    fn services_of_every_protocol_are_known_by_name_or_by_word() {
+        let text = SAMPLE.replace(
+            "vnc = ",
+            "s7 = \"102/tcp\"\nlogix = \"44818/tcp enip\"\nhmi = \"103/tcp s7plus\"\nvnc = ",
+        );
+        let tags =
+            "level = \"s7:db12[4]:f32\"\nvalve = \"s7:q[0.1]\"\nspeed = \"enip:symbol[Line.Speed]:i16\"\n";
+        let inventory = read(&format!("{text}{tags}")).unwrap();
+        let target = inventory.target(&TargetId::parse("press-line/plc7").unwrap()).unwrap();
+        let protocol = |name| target.services[&ServiceName::parse(name).unwrap()].protocol;
+        assert_eq!(["s7", "logix", "hmi"].map(protocol), [Protocol::S7, Protocol::Enip, Protocol::S7Plus]);
+        assert_eq!(target.tags.len(), 4);
+        let twice = "speed2 = \"enip:symbol[LINE]\"\n";
+        assert!(read(&format!("{text}{tags}{twice}")).unwrap_err().contains("overlaps tag"));
+    }
+
+    #[test]
     fn each_slip_is_refused_with_its_place() {
         for (from, to, told) in [
             ("zone = ", "zoen = ", "targets.toml:4:1: unknown field `zoen`"),

@@ -1,17 +1,23 @@
 //! Judging one operation against compiled terms: the data path's part.
 //!
+//! An access is one atom for each address. A name or an object is one atom as
+//! the request has it, a run of elements one for each element. What names less
+//! than a rule does (a whole array, an object, nothing at all) may reach
+//! whatever the rule is about: no allow with more to it covers it, and every
+//! deny that may lie within denies it.
+//!
 //! Nothing is allocated unless the verdict is not a plain allow.
 
-use crate::action::areas;
 use crate::condition::{Truth, lies_within};
-use crate::index::{Check, Compiled, Meeting, Values};
+use crate::index::{Check, Compiled, Values};
 use crate::rules::Ruling;
-use crate::scope::Atom;
+use crate::scope::{Atom, is_judgeable};
 use crate::tag::{Tag, value_at};
 use crate::terms::{TermRule, Terms};
 use crate::value::Value;
 use crate::verdict::{Assurance, Circumstances, Obligation, Reason, Refused, RuleId, Unknown, Verdict};
-use dissect::{Access, Class, Denial, Operation, Protocol};
+use crate::vocabulary::needs_place;
+use dissect::{Access, Area, Class, Denial, Name, Operation, Place, Protocol, Range};
 use std::ops::ControlFlow;
 
 /// What the atoms so far came to.
@@ -26,13 +32,16 @@ struct Sum {
 struct Subject<'a> {
     operation: &'a Operation,
     access: &'a Access,
-    /// 0 where the access has no place.
-    address: u32,
+    /// `None` where the access has no place.
+    atom: Option<&'a Place>,
     /// `None`: unknown, or no rule asks.
     value: Option<Value>,
 }
 
 type Flow = ControlFlow<Box<Refused>>;
+
+/// How many elements of one access are judged one by one.
+const MOST_ELEMENTS: u32 = 4096;
 
 impl Terms {
     /// Judges one operation as the set of its atoms.
@@ -68,28 +77,61 @@ impl Terms {
             let reason = Reason::UnknownFunction { function: operation.function.to_owned() };
             return refuse(None, reason, Denial::Function);
         }
-        let (area, mut address, last) = match access.place {
-            Some(place) => (Some(place.area), place.range.first(), place.range.last()),
-            None if areas(operation.protocol, access.class).is_empty() => (None, 0, 0),
-            None => {
-                let action = format!("{}:{}", operation.protocol, access.class);
+        let protocol = operation.protocol;
+        let whole = Subject { operation, access, atom: access.place.as_ref(), value: None };
+        if !is_judgeable(protocol, access.class, access.place.as_ref()) {
+            if access.place.is_none() && needs_place(protocol, access.class) {
+                let action = format!("{protocol}:{}", access.class);
                 return refuse(None, Reason::NoAddress { action }, Denial::Address);
             }
-        };
+            return self.no_rule(&whole);
+        }
+        match &access.place {
+            None => self.anywhere(&whole, circumstances, sum),
+            Some(Place::Range { area, range }) => self.addresses(&whole, *area, *range, circumstances, sum),
+            Some(Place::Name(name)) => self.name(&whole, name, circumstances, sum),
+            Some(Place::Object(_)) => self.named(&whole, circumstances, sum),
+        }
+    }
+
+    /// An access that doesn't say where.
+    fn anywhere(&self, subject: &Subject<'_>, circumstances: &Circumstances, sum: &mut Sum) -> Flow {
+        let (protocol, class) = (subject.operation.protocol, subject.access.class);
+        let Some(meeting) = self.index.at(protocol, class, None, 0) else { return self.no_rule(subject) };
+        self.atom(subject, meeting.denies(), meeting.allows(), circumstances, sum)?;
+        self.hidden(subject, self.index.placed_denies(protocol, class), circumstances)
+    }
+
+    fn addresses(
+        &self,
+        whole: &Subject<'_>,
+        area: Area,
+        range: Range,
+        circumstances: &Circumstances,
+        sum: &mut Sum,
+    ) -> Flow {
+        let Subject { operation, access, .. } = *whole;
+        let (mut address, last) = (range.first(), range.last());
         loop {
-            let subject = |address, value| Subject { operation, access, address, value };
-            let Some(meeting) = self.index.at(operation.protocol, access.class, area, address) else {
-                return self.no_rule(&subject(address, None));
+            let Some(meeting) = self.index.at(operation.protocol, access.class, Some(area), address) else {
+                let atom = single(area, address);
+                return self.no_rule(&Subject { atom: atom.as_ref(), ..*whole });
             };
             let end = meeting.last.min(last);
-            match meeting.values {
-                Values::Ignored => self.atom(&subject(address, None), &meeting, circumstances, sum)?,
-                Values::Compared => {
-                    for address in address..=end {
-                        let value = self.value(operation.protocol, access, address);
-                        self.atom(&subject(address, value), &meeting, circumstances, sum)?;
+            let judged = match meeting.values {
+                Values::Ignored => address..=address,
+                Values::Compared => address..=end,
+            };
+            for address in judged {
+                let atom = single(area, address);
+                let value = match meeting.values {
+                    Values::Ignored => None,
+                    Values::Compared => {
+                        atom.as_ref().and_then(|atom| self.value(operation.protocol, access, atom))
                     }
-                }
+                };
+                let subject = Subject { atom: atom.as_ref(), value, ..*whole };
+                self.atom(&subject, meeting.denies(), meeting.allows(), circumstances, sum)?;
             }
             match end.checked_add(1) {
                 Some(next) if next <= last => address = next,
@@ -98,33 +140,88 @@ impl Terms {
         }
     }
 
-    fn value(&self, protocol: Protocol, access: &Access, address: u32) -> Option<Value> {
-        let place = access.place?;
-        let tag = self.tag_at(protocol, access.unit, place.area, address);
-        value_at(place.range, &access.values, address, tag)
+    /// A name; element by element where rules differ between the elements or
+    /// compare their values.
+    fn name(&self, whole: &Subject<'_>, name: &Name, circumstances: &Circumstances, sum: &mut Sum) -> Flow {
+        let Some(elements) = name.elements().filter(|_| self.is_divided(whole)) else {
+            return self.named(whole, circumstances, sum);
+        };
+        if name.element(elements.first()).is_none() {
+            return self.named(whole, circumstances, sum);
+        }
+        if elements.last().saturating_sub(elements.first()) >= MOST_ELEMENTS {
+            return refuse(None, Reason::TooManyElements { action: self.action(whole) }, Denial::Address);
+        }
+        for index in elements.first()..=elements.last() {
+            let atom = name.element(index).map(Place::Name);
+            self.named(&Subject { atom: atom.as_ref(), ..*whole }, circumstances, sum)?;
+        }
+        ControlFlow::Continue(())
     }
 
-    fn atom(
+    /// Whether some rule is about a part of the access only, or about values.
+    fn is_divided(&self, subject: &Subject<'_>) -> bool {
+        let rules = self.index.named(subject.operation.protocol, subject.access.class);
+        rules.into_iter().any(|rule| rule.has_value() || self.meets_in_part(rule, subject))
+    }
+
+    /// An atom that is a name or an object.
+    fn named(&self, subject: &Subject<'_>, circumstances: &Circumstances, sum: &mut Sum) -> Flow {
+        let (protocol, class) = (subject.operation.protocol, subject.access.class);
+        let Some(atom) = subject.atom else { return self.no_rule(subject) };
+        let subject = &Subject { value: self.value(protocol, subject.access, atom), ..*subject };
+        let rules = |ruling| {
+            let rules = self.index.named(protocol, class);
+            rules.filter(move |rule| rule.ruling == ruling && self.covers(rule, atom))
+        };
+        self.atom(subject, rules(Ruling::Deny), rules(Ruling::Allow), circumstances, sum)?;
+        let denies = self.index.placed_denies(protocol, class);
+        self.hidden(subject, denies.filter(|rule| self.meets_in_part(rule, subject)), circumstances)
+    }
+
+    /// Denies of something that may lie within what the access names.
+    fn hidden<'b>(
         &self,
         subject: &Subject<'_>,
-        meeting: &Meeting<'_>,
+        mut denies: impl Iterator<Item = &'b Compiled>,
+        circumstances: &Circumstances,
+    ) -> Flow {
+        denies.try_for_each(|rule| self.deny(rule, subject, circumstances))
+    }
+
+    fn covers(&self, rule: &Compiled, atom: &Place) -> bool {
+        let scope = self.content.rules.get(rule.number).map(|term| &term.scope);
+        scope.is_some_and(|scope| scope.place.as_ref().is_none_or(|own| own.covers(atom)))
+    }
+
+    fn meets_in_part(&self, rule: &Compiled, subject: &Subject<'_>) -> bool {
+        let scope = self.content.rules.get(rule.number).map(|term| &term.scope);
+        match (scope.and_then(|scope| scope.place.as_ref()), subject.atom) {
+            (Some(own), Some(atom)) => own.overlaps(atom) && !own.covers(atom),
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
+    fn value(&self, protocol: Protocol, access: &Access, atom: &Place) -> Option<Value> {
+        value_at(access, atom, self.tag_of(protocol, access.unit, atom))
+    }
+
+    fn atom<'b>(
+        &self,
+        subject: &Subject<'_>,
+        denies: impl Iterator<Item = &'b Compiled>,
+        allows: impl Iterator<Item = &'b Compiled>,
         circumstances: &Circumstances,
         sum: &mut Sum,
     ) -> Flow {
         let here = |rule: &&Compiled| rule.unit.is_none_or(|unit| Some(unit) == subject.access.unit);
-        for rule in meeting.denies().filter(here) {
-            match self.truth(rule, subject, circumstances) {
-                Truth::False => {}
-                Truth::True => return self.denied(subject, rule, None),
-                Truth::Unknown => {
-                    let unknown = self.first_unknown(rule, subject, circumstances);
-                    return self.denied(subject, rule, unknown);
-                }
-            }
+        for rule in denies.filter(here) {
+            self.deny(rule, subject, circumstances)?;
         }
         let mut owed = None;
         let mut failed = None;
-        for rule in meeting.allows().filter(here) {
+        for rule in allows.filter(here) {
             let Some(term) = self.content.rules.get(rule.number) else { continue };
             match self.truth(rule, subject, circumstances) {
                 Truth::True if term.obligations.is_empty() => {
@@ -146,6 +243,18 @@ impl Terms {
             }
             (None, Some(rule)) => self.failed(subject, rule, circumstances),
             (None, None) => self.no_rule(subject),
+        }
+    }
+
+    /// A deny counts unless its conditions are known not to hold.
+    fn deny(&self, rule: &Compiled, subject: &Subject<'_>, circumstances: &Circumstances) -> Flow {
+        match self.truth(rule, subject, circumstances) {
+            Truth::False => ControlFlow::Continue(()),
+            Truth::True => self.denied(subject, rule, None),
+            Truth::Unknown => {
+                let unknown = self.first_unknown(rule, subject, circumstances);
+                self.denied(subject, rule, unknown)
+            }
         }
     }
 
@@ -179,7 +288,7 @@ impl Terms {
     fn denied(&self, subject: &Subject<'_>, rule: &Compiled, unknown: Option<Unknown>) -> Flow {
         let action = self.action(subject);
         let term = self.content.rules.get(rule.number);
-        let by_value = rule.checks.iter().any(|check| matches!(check, Check::Value(_)));
+        let by_value = rule.has_value();
         let denial = match term {
             Some(_) if by_value => Denial::Value,
             Some(term) if term.scope.place.is_some() => Denial::Address,
@@ -265,26 +374,28 @@ impl Terms {
     }
 
     fn tag(&self, subject: &Subject<'_>) -> Option<&Tag> {
-        let area = subject.access.place?.area;
-        self.tag_at(subject.operation.protocol, subject.access.unit, area, subject.address)
+        self.tag_of(subject.operation.protocol, subject.access.unit, subject.atom?)
     }
 
     fn action(&self, subject: &Subject<'_>) -> String {
-        self.atom_at(subject.operation.protocol, subject.access, subject.address).to_string()
+        self.atom_of(subject.operation.protocol, subject.access, subject.atom).to_string()
     }
 
-    /// The atom of an access at an address.
-    pub(crate) fn atom_at(&self, protocol: Protocol, access: &Access, address: u32) -> Atom {
-        let place = access.place.map(|place| (place.area, address));
-        let tag = place.and_then(|(area, address)| self.tag_at(protocol, access.unit, area, address));
+    /// An access at one of its atoms.
+    pub(crate) fn atom_of(&self, protocol: Protocol, access: &Access, place: Option<&Place>) -> Atom {
+        let tag = place.and_then(|place| self.tag_of(protocol, access.unit, place));
         Atom {
             protocol,
             class: access.class,
             unit: access.unit,
-            address: place,
+            place: place.cloned(),
             tag: tag.map(|tag| tag.name.clone()),
         }
     }
+}
+
+fn single(area: Area, address: u32) -> Option<Place> {
+    Range::new(address, address).map(|range| Place::Range { area, range })
 }
 
 impl Sum {

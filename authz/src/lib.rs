@@ -37,6 +37,7 @@ mod tag;
 mod terms;
 mod value;
 mod verdict;
+mod vocabulary;
 mod warnings;
 mod window;
 
@@ -56,3 +57,4 @@ pub use problem::{Problem, Problems, Warning};
 pub use tag::{ByteOrder, Tag, ValueType};
 pub use terms::{Terms, TermsError};
 pub use verdict::{Assurance, Circumstances, Obligation, Reason, Refused, RuleId, Unknown, Verdict};
+pub use vocabulary::{Word, vocabulary};

@@ -23,9 +23,17 @@ pub(crate) struct Touch {
     pub(crate) protocol: &'static str,
     pub(crate) class: &'static str,
     pub(crate) unit: Option<u8>,
-    pub(crate) area: Option<&'static str>,
+    /// The area, or a tag of a controller in capital letters.
+    pub(crate) area: Option<String>,
+    /// A register, a bit of S7, or an element.
     pub(crate) address: Option<u32>,
     pub(crate) registers: Vec<(u32, [u8; 2])>,
+    /// The bytes that an access to S7 writes.
+    pub(crate) bytes: Vec<(u32, u8)>,
+    /// The single bit that it writes.
+    pub(crate) bit: Option<u8>,
+    /// What is written to an element.
+    pub(crate) number: Option<i16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +55,8 @@ impl Model {
     pub(crate) fn grants(&self, case: &Case<'_>) -> bool {
         self.rules_for(case).any(|(_, [_, _, action, _, effect])| {
             let tagged = action.contains("tag[");
-            let offered = case.target == "plc" || (!action.starts_with("tcp") && !tagged);
+            let elsewhere = ["tcp", "s7", "enip"].iter().any(|protocol| action.starts_with(protocol));
+            let offered = case.target == "plc" || (!elsewhere && !tagged);
             effect == "allow" && offered
         })
     }
@@ -81,15 +90,21 @@ pub(crate) fn judge(model: &Model, case: &Case<'_>, touches: &[Touch]) -> Answer
 fn judge_one(model: &Model, case: &Case<'_>, touch: &Touch) -> Answer {
     let has_addresses = ["read", "subscribe", "write", "file-read", "file-write"].contains(&touch.class);
     let strange = touch.class == "unknown"
-        || (touch.protocol == "modbus" && (touch.class == "use" || has_addresses != touch.address.is_some()))
-        || (touch.class == "write" && !matches!(touch.area, Some("coil" | "holding")));
+        || (touch.protocol == "modbus"
+            && (touch.class == "use"
+                || has_addresses != touch.address.is_some()
+                || (touch.class == "write" && !matches!(touch.area.as_deref(), Some("coil" | "holding")))))
+        || (touch.protocol == "s7" && ["use", "file-read", "file-write"].contains(&touch.class))
+        || (touch.protocol == "enip"
+            && ["use", "subscribe", "program-read", "file-write"].contains(&touch.class));
     if strange {
         return Answer::Deny;
     }
     let matching: Vec<_> =
         model.rules_for(case).filter(|(_, [_, _, action, ..])| covers(action, case.target, touch)).collect();
-    for (_, [.., condition, effect]) in &matching {
-        if effect == "deny" && weigh(condition, case, touch) != Some(false) {
+    for (_, [_, _, action, condition, effect]) in model.rules_for(case) {
+        let hit = covers(action, case.target, touch) || may_lie_within(action, case.target, touch);
+        if effect == "deny" && hit && weigh(condition, case, touch) != Some(false) {
             return Answer::Deny;
         }
     }
@@ -121,6 +136,20 @@ fn covers(action: &str, target: &str, touch: &Touch) -> bool {
     words.all(|word| {
         let (name, inner) =
             word.strip_suffix(']').and_then(|word| word.split_once('[')).unwrap_or((word, ""));
+        if name == "symbol" {
+            let (tag, elements) = symbol(inner);
+            return touch.area.as_deref() == Some(&tag)
+                && elements.is_none_or(|(first, last)| {
+                    touch.address.is_some_and(|address| first <= address && address <= last)
+                });
+        }
+        if touch.protocol == "s7" && name != "tag" {
+            let bits = bits(inner);
+            return touch.area.as_deref() == Some(name)
+                && touch
+                    .address
+                    .is_some_and(|bit| bits.is_none_or(|(first, last)| first <= bit && bit <= last));
+        }
         let (first, last) = inner.split_once('-').unwrap_or((inner, inner));
         let within = |address: u32| {
             inner.is_empty() || (first.parse::<u32>().unwrap() <= address && address <= last.parse().unwrap())
@@ -129,17 +158,58 @@ fn covers(action: &str, target: &str, touch: &Touch) -> bool {
             "unit" => touch.unit == inner.parse().ok(),
             "tag" => target == "plc" && tag_of(touch) == Some(inner),
             "file" => false,
-            area => touch.area == Some(area) && touch.address.is_some_and(within),
+            area => touch.area.as_deref() == Some(area) && touch.address.is_some_and(within),
         }
     })
 }
 
+/// Whether an action is about a part of what the touch may reach: one without
+/// a place of S7 or CIP reaches anything of its class, a tag without an index
+/// each of its elements.
+fn may_lie_within(action: &str, target: &str, touch: &Touch) -> bool {
+    let mut words = action.split(':');
+    let (protocol, class, place) = (words.next(), words.next(), words.next());
+    if protocol != Some(touch.protocol) || class != Some(touch.class) || touch.protocol == "modbus" {
+        return false;
+    }
+    let inner = place.and_then(|place| place.strip_prefix("symbol[")).and_then(|rest| rest.strip_suffix(']'));
+    match (place, &touch.area, touch.address) {
+        (Some(place), None, _) => target == "plc" || !place.starts_with("tag["),
+        (Some(_), Some(area), None) => inner.is_some_and(|inner| symbol(inner).0 == *area),
+        (Some(_), Some(_), Some(_)) | (None, _, _) => false,
+    }
+}
+
+/// `A[2-5]` into the name in capital letters and the elements.
+fn symbol(text: &str) -> (String, Option<(u32, u32)>) {
+    match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
+        None => (text.to_uppercase(), None),
+        Some((name, elements)) => {
+            let (first, last) = elements.split_once('-').unwrap();
+            (name.to_uppercase(), Some((first.parse().unwrap(), last.parse().unwrap())))
+        }
+    }
+}
+
+/// `2-5` in bytes or `2.5` into bits.
+fn bits(text: &str) -> Option<(u32, u32)> {
+    if let Some((byte, bit)) = text.split_once('.') {
+        let bit = byte.parse::<u32>().unwrap() * 8 + bit.parse::<u32>().unwrap();
+        return Some((bit, bit));
+    }
+    let (first, last) = text.split_once('-')?;
+    Some((first.parse::<u32>().unwrap() * 8, last.parse::<u32>().unwrap() * 8 + 7))
+}
+
 /// The tags of `plc`.
 fn tag_of(touch: &Touch) -> Option<&'static str> {
-    match (touch.area?, touch.address?) {
-        ("holding", 4 | 5) => Some("pump"),
-        ("holding", 8) => Some("level"),
-        ("coil", 3) if touch.unit == Some(2) => Some("valve"),
+    match (touch.area.as_deref()?, touch.address) {
+        ("holding", Some(4 | 5)) => Some("pump"),
+        ("holding", Some(8)) => Some("level"),
+        ("coil", Some(3)) if touch.unit == Some(2) => Some("valve"),
+        ("db1", Some(8..=23)) => Some("power"),
+        ("db1", Some(35)) => Some("flag"),
+        ("B", _) => Some("rate"),
         _ => None,
     }
 }
@@ -172,6 +242,18 @@ fn weigh(condition: &str, case: &Case<'_>, touch: &Touch) -> Option<bool> {
 }
 
 fn within(target: &str, touch: &Touch, low: &str, high: &str) -> Option<bool> {
+    let between = |value: f64| low.parse::<f64>().unwrap() <= value && value <= high.parse().unwrap();
+    let byte = |wanted: u32| touch.bytes.iter().find(|(at, _)| *at == wanted).map(|(_, byte)| *byte);
+    match (touch.protocol, tag_of(touch)) {
+        ("enip", _) => return touch.number.map(|number| between(number.into())),
+        ("s7", Some("power")) => return Some(between(i16::from_be_bytes([byte(1)?, byte(2)?]).into())),
+        ("s7", Some("flag")) => {
+            let flag = touch.bit.or_else(|| byte(4).map(|byte| byte >> 3 & 1))?;
+            return Some(between(flag.into()));
+        }
+        ("s7", _) => return None,
+        _ => {}
+    }
     let address = touch.address?;
     let register = |address| touch.registers.iter().find(|(at, _)| *at == address).map(|(_, word)| *word);
     let tag = if target == "plc" { tag_of(touch) } else { None };

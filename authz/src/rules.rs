@@ -12,8 +12,10 @@ use crate::links::{Link, Links};
 use crate::names::{Handle, RoleName, TagName, TargetId, ZoneName};
 use crate::problem::{Collector, Problem, Slip};
 use crate::rows::{self, Field, Row};
+use crate::tag::Tag;
 use crate::verdict::Obligation;
-use dissect::{Area, Class};
+use crate::vocabulary::touches;
+use dissect::{Area, Class, NameKind, Place};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -318,33 +320,36 @@ impl<'a> Checker<'a> {
         known_target(text, self.inventory).map(|_| ())
     }
 
-    /// The targets that a rule is about and that have its tag.
-    fn tagged(&self, tag: &TagName, object: &str) -> impl Iterator<Item = &'a Target> {
+    /// The tags of that name and the action's protocol on the targets that a
+    /// rule is about.
+    fn tagged(&self, action: &Action, tag: &TagName, object: &str) -> impl Iterator<Item = &'a Tag> {
         let all = self.tags.get(tag).into_iter().flatten();
-        all.filter(move |(target, groups)| {
+        let targets = all.filter(move |(target, groups)| {
             object == "*" || target.id.as_str() == object || groups.contains(object)
-        })
-        .map(|(target, _)| *target)
+        });
+        let protocol = action.protocol;
+        targets
+            .flat_map(|(target, _)| &target.tags)
+            .filter(move |own| own.name == *tag && protocol.is_none_or(|protocol| protocol == own.protocol))
     }
 
     fn tag(&self, action: &Action, object: &str) -> Result<(), Slip> {
         match &action.place {
-            ActionPlace::Anywhere | ActionPlace::Addresses(..) => Ok(()),
-            ActionPlace::Tag(tag) => {
-                let near = || nearest(tag.as_str(), self.tags.keys().map(|tag| tag.as_str()));
+            ActionPlace::Anywhere | ActionPlace::Place(_) => Ok(()),
+            ActionPlace::Tag(name) => {
+                let near = || nearest(name.as_str(), self.tags.keys().map(|tag| tag.as_str()));
                 let class = action.class.unwrap_or(Class::Unknown);
-                let areas = crate::action::areas(dissect::Protocol::Modbus, class);
-                let tags: Vec<Area> =
-                    self.tagged(tag, object).filter_map(|target| area_of(target, tag)).collect();
-                if tags.is_empty() {
+                let mut tags = self.tagged(action, name, object).peekable();
+                if tags.peek().is_none() {
                     return Err(
-                        Slip::at(0, format!("none of the rule's targets has a tag {tag}")).hint(near())
+                        Slip::at(0, format!("none of the rule's targets has a tag {name}")).hint(near())
                     );
                 }
-                match tags.iter().find(|area| !areas.contains(area)) {
-                    Some(area) => {
-                        Err(Slip::at(0, format!("{class} never touches {area}, where tag {tag} is")))
-                    }
+                match tags.find(|tag| !touches(tag.protocol, class, &tag.place)) {
+                    Some(tag) => Err(Slip::at(
+                        0,
+                        format!("{class} never touches {}, where tag {name} is", word_of(&tag.place)),
+                    )),
                     None => Ok(()),
                 }
             }
@@ -384,7 +389,7 @@ impl<'a> Checker<'a> {
         if condition.has_value() && !self.has_values(action, object) {
             return Err(Slip::at(
                 0,
-                "value: needs a write to typed addresses (holding, or a tag with a type)",
+                "value: needs a write to typed addresses (holding, symbol, or a tag with a type)",
             ));
         }
         let accepted = condition.opaque == Opaque::Accepted;
@@ -407,16 +412,31 @@ impl<'a> Checker<'a> {
         action.class == Some(Class::Write)
             && match &action.place {
                 ActionPlace::Anywhere => false,
-                ActionPlace::Addresses(area, _) => *area == Area::Holding,
+                ActionPlace::Place(place) => names_its_type(place),
                 ActionPlace::Tag(tag) => self
-                    .tagged(tag, object)
-                    .all(|target| target.tags.iter().any(|one| one.name == *tag && one.value.is_some())),
+                    .tagged(action, tag, object)
+                    .all(|tag| tag.value.is_some() || names_its_type(&tag.place)),
             }
     }
 }
 
-fn area_of(target: &Target, tag: &TagName) -> Option<Area> {
-    target.tags.iter().find(|one| one.name == *tag).map(|tag| tag.area)
+/// Whether values there have a type without a tag: registers, and tags of a
+/// controller, where each request names it.
+fn names_its_type(place: &Place) -> bool {
+    match place {
+        Place::Range { area, .. } => *area == Area::Holding,
+        Place::Name(name) => name.kind() == NameKind::Symbol,
+        Place::Object(_) => false,
+    }
+}
+
+/// The first word of a place in an action.
+fn word_of(place: &Place) -> &'static str {
+    match place {
+        Place::Range { area, .. } => area.name(),
+        Place::Name(name) => name.kind().word(),
+        Place::Object(_) => "class",
+    }
 }
 
 fn parse_effect(text: &str) -> Result<Ruling, Slip> {

@@ -4,9 +4,10 @@
 //! terms hold; [`covers`] is the same for Casbin, over text. Nothing here
 //! panics on any text.
 
-use crate::action::{Action, ActionPlace, Parts, areas, has_class, parse_number, parse_unit};
+use crate::action::{Action, ActionPlace, Parts, parse_place, parse_service, parse_unit};
 use crate::names::TagName;
-use dissect::{Area, Class, Protocol, Range};
+use crate::vocabulary::{has_class, needs_place, touches};
+use dissect::{Class, Place, Protocol};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -16,19 +17,20 @@ pub(crate) struct Scope {
     pub(crate) protocol: Option<Protocol>,
     pub(crate) class: Option<Class>,
     pub(crate) unit: Option<u8>,
-    pub(crate) place: Option<(Area, Range)>,
+    pub(crate) place: Option<Place>,
     /// The tag that the place comes from.
     pub(crate) tag: Option<TagName>,
 }
 
-/// One single thing that an operation touches.
+/// One single thing that an operation touches: an address, or a name or an
+/// object as the request has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Atom {
     pub(crate) protocol: Protocol,
     pub(crate) class: Class,
     pub(crate) unit: Option<u8>,
-    pub(crate) address: Option<(Area, u32)>,
-    /// The tag that the address belongs to.
+    pub(crate) place: Option<Place>,
+    /// The tag that the place belongs to.
     pub(crate) tag: Option<TagName>,
 }
 
@@ -36,28 +38,26 @@ impl Scope {
     /// Whether the atom lies within. The one definition of "covers" for
     /// Casbin; the compiled index is held equal to it by tests.
     pub(crate) fn covers(&self, atom: &Atom) -> bool {
-        has_class(atom.protocol, atom.class)
-            && is_judgeable(atom)
+        is_judgeable(atom.protocol, atom.class, atom.place.as_ref())
             && self.protocol.is_none_or(|protocol| protocol == atom.protocol)
             && self.class.is_none_or(|class| class == atom.class)
             && self.unit.is_none_or(|unit| Some(unit) == atom.unit)
-            && match (self.place, atom.address) {
+            && match (&self.place, &atom.place) {
                 (None, _) => true,
                 (Some(_), None) => false,
-                (Some((area, range)), Some((atom_area, address))) => {
-                    area == atom_area && range.first() <= address && address <= range.last()
-                }
+                (Some(own), Some(touched)) => own.covers(touched),
             }
     }
 }
 
-/// An atom of a class with addresses must have one, in an area of that class.
-fn is_judgeable(atom: &Atom) -> bool {
-    let areas = areas(atom.protocol, atom.class);
-    match atom.address {
-        None => areas.is_empty(),
-        Some((area, _)) => areas.contains(&area),
-    }
+/// Whether any rule can be about such an access: one of a class that exists,
+/// in a place that the class can have, and in one at all where it has to be.
+pub(crate) fn is_judgeable(protocol: Protocol, class: Class, place: Option<&Place>) -> bool {
+    has_class(protocol, class)
+        && match place {
+            None => !needs_place(protocol, class),
+            Some(place) => touches(protocol, class, place),
+        }
 }
 
 /// Casbin's `covers`: false for whatever is not an atom or not an action.
@@ -68,7 +68,7 @@ pub(crate) fn covers(atom: &str, action: &str) -> bool {
     let Action { protocol, class, unit, place } = action;
     let place = match place {
         ActionPlace::Anywhere => None,
-        ActionPlace::Addresses(area, range) => Some((area, range)),
+        ActionPlace::Place(place) => Some(place),
         // The atom's text says which tag its address belongs to.
         ActionPlace::Tag(tag) if atom.tag.as_ref() == Some(&tag) => None,
         ActionPlace::Tag(_) => return false,
@@ -81,17 +81,29 @@ impl Atom {
         let mut parts = Parts::of(text);
         let protocol = Protocol::from_name(parts.next()?.1)?;
         let class = Class::from_name(parts.next()?.1)?;
-        let mut atom = Self { protocol, class, unit: None, address: None, tag: None };
+        let mut atom = Self { protocol, class, unit: None, place: None, tag: None };
         for (at, word) in parts {
             if let Some(unit) = parse_unit(at, word).ok()? {
                 atom.unit = Some(unit);
             } else if let Some(tag) = word.strip_prefix("tag[").and_then(|rest| rest.strip_suffix(']')) {
                 atom.tag = Some(TagName::parse(tag).ok()?);
+            } else if let (Some(Place::Object(object)), Some(service)) =
+                (&mut atom.place, parse_service(at, word).ok()?)
+            {
+                object.service = Some(service);
             } else {
-                atom.address = Some(parse_address(word)?);
+                atom.place = Some(parse_place(protocol, at, word).ok().filter(is_single)?);
             }
         }
         Some(atom)
+    }
+}
+
+/// An area of several addresses is several atoms.
+fn is_single(place: &Place) -> bool {
+    match place {
+        Place::Range { range, .. } => range.first() == range.last(),
+        Place::Name(_) | Place::Object(_) => true,
     }
 }
 
@@ -101,12 +113,8 @@ impl fmt::Display for Atom {
         if let Some(unit) = self.unit {
             write!(formatter, ":unit[{unit}]")?;
         }
-        match self.address {
-            Some((Area::File, address)) => {
-                write!(formatter, ":file[{}.{}]", address >> 16, address & 0xFFFF)?;
-            }
-            Some((area, address)) => write!(formatter, ":{area}[{address}]")?,
-            None => {}
+        if let Some(place) = &self.place {
+            write_place(formatter, place)?;
         }
         match &self.tag {
             Some(tag) => write!(formatter, ":tag[{tag}]"),
@@ -124,12 +132,8 @@ impl fmt::Display for Scope {
         if let Some(unit) = self.unit {
             write!(formatter, ":unit[{unit}]")?;
         }
-        match self.place {
-            None => {}
-            Some((Area::File, range)) => {
-                write!(formatter, ":file[{}-{}]", range.first() >> 16, range.last() >> 16)?;
-            }
-            Some((area, range)) => write!(formatter, ":{area}{range}")?,
+        if let Some(place) = &self.place {
+            write_place(formatter, place)?;
         }
         match &self.tag {
             Some(tag) => write!(formatter, " ({tag})"),
@@ -138,25 +142,21 @@ impl fmt::Display for Scope {
     }
 }
 
-fn parse_address(word: &str) -> Option<(Area, u32)> {
-    let (name, inner) = word.strip_suffix(']')?.split_once('[')?;
-    let area = Area::from_name(name)?;
-    let address = match (area, inner.split_once('.')) {
-        (Area::File, Some((file, record))) => {
-            let half = |text| parse_number(text).filter(|number| *number <= 0xFFFF);
-            half(file)? << 16 | half(record)?
+/// A place in the words of actions.
+fn write_place(formatter: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
+    write!(formatter, ":{place}")?;
+    match place {
+        Place::Object(object) => {
+            object.service.map_or(Ok(()), |service| write!(formatter, ":service[{service}]"))
         }
-        (Area::Coil | Area::Discrete | Area::Input | Area::Holding, None) => parse_number(inner)?,
-        (Area::File, None) | (Area::Coil | Area::Discrete | Area::Input | Area::Holding, Some(_)) => {
-            return None;
-        }
-    };
-    (address <= area.last_address()).then_some((area, address))
+        Place::Range { .. } | Place::Name(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dissect::{Area, Range};
     use proptest::prelude::*;
 
     #[test]
@@ -198,6 +198,42 @@ mod tests {
     }
 
     #[test]
+    fn bytes_of_s7_cover_their_bits_and_a_bit_covers_itself() {
+        let atom = "s7:write:db12[4.3]";
+        for action in ["s7", "*:write", "s7:write:db12", "s7:write:db12[0-63]", "s7:write:db12[4]", atom] {
+            assert!(covers(atom, action), "{action}");
+        }
+        for action in ["s7:read", "s7:write:db1[4]", "s7:write:db12[5-9]", "s7:write:db12[4.4]", "s7:write:m"]
+        {
+            assert!(!covers(atom, action), "{action}");
+        }
+        // An atom is a single bit.
+        assert!(!covers("s7:write:db12[4]", "s7:write:db12[4]"));
+        // Where it writes is not told, so only a rule for all writes covers it.
+        assert!(covers("s7:write", "s7:write") && !covers("s7:write", "s7:write:db12"));
+    }
+
+    #[test]
+    fn names_and_objects_of_cip_cover_their_parts() {
+        let atom = "enip:write:symbol[Line[2].Speed]";
+        for action in ["enip:write", "enip:write:symbol[LINE]", "enip:write:symbol[line[0-3].speed]", atom] {
+            assert!(covers(atom, action), "{action}");
+        }
+        for action in ["enip:write:symbol[Lin]", "enip:write:symbol[Line[3]]", "enip:write:table[2]"] {
+            assert!(!covers(atom, action), "{action}");
+        }
+        let atom = "enip:control:class[142.1]:service[7]";
+        for action in ["enip:control:class[142]", "enip:control:class[142.1]", atom] {
+            assert!(covers(atom, action), "{action}");
+        }
+        for action in ["enip:control:class[142.2]", "enip:control:class[142.1]:service[6]"] {
+            assert!(!covers(atom, action), "{action}");
+        }
+        assert!(covers("enip:read:symbol[Program:Main.A]", "enip:read:symbol[Program:Main]"));
+        assert!(!covers("enip:route:path[1.5]", "enip:route:path[1.6]"));
+    }
+
+    #[test]
     fn files_are_counted_whole() {
         assert!(covers("modbus:file-read:unit[1]:file[7.9999]", "modbus:file-read:file[7]"));
         assert!(!covers("modbus:file-read:unit[1]:file[8.0]", "modbus:file-read:file[7]"));
@@ -211,7 +247,9 @@ mod tests {
         }
 
         #[test]
-        fn near_misses_do_not_panic(text in "(modbus|tcp|\\*)(:[a-z]{0,9}(\\[[0-9ä.-]{0,9}\\]?)?){0,4}") {
+        fn near_misses_do_not_panic(
+            text in "(modbus|tcp|s7|enip|\\*)(:(write|symbol|class|db1|[a-z]{0,9})(\\[[0-9ä.,\\[-]{0,9}\\]{0,2})?){0,4}",
+        ) {
             covers(&text, &text);
         }
 
@@ -221,7 +259,10 @@ mod tests {
                 protocol: Protocol::Modbus,
                 class: Class::Read,
                 unit: Some(unit),
-                address: Some((Area::ALL[area], u32::from(address))),
+                place: Some(Place::Range {
+                    area: Area::ALL[area],
+                    range: Range::new(address.into(), address.into()).unwrap(),
+                }),
                 tag: None,
             };
             prop_assert_eq!(Atom::parse(&atom.to_string()), Some(atom));

@@ -1,15 +1,18 @@
 //! Tags: named, typed addresses of a target, and the values in them.
 //!
-//! An address has one type: that of the tag which covers it, or an unsigned
-//! 16-bit number in a holding register that no tag covers. A value that can't
-//! be told for certain is unknown (`None`), never guessed.
+//! An address has one type: that of the tag which covers it, or, without one,
+//! what the protocol itself says: an unsigned 16-bit number in a Modbus
+//! holding register, the type that a CIP request names and the controller
+//! checks. A value that can't be told for certain is unknown (`None`), never
+//! guessed: what a client of S7 says of a type binds nobody, so it counts for
+//! nothing here.
 
-use crate::action::parse_area;
+use crate::action::{Parts, parse_place, parse_unit};
 use crate::hint::nearest;
 use crate::names::TagName;
 use crate::problem::Slip;
 use crate::value::Value;
-use dissect::{Area, Protocol, Range, Values};
+use dissect::{Access, AddressUnit, Area, NameKind, NumberKind, Place, Protocol, Range, Values};
 use serde::{Deserialize, Serialize};
 
 /// A named address of a target, e.g. `modbus:holding[40]:f32:be-swap`.
@@ -21,196 +24,332 @@ pub struct Tag {
     pub protocol: Protocol,
     /// The device behind a serial gateway; `None` for any.
     pub unit: Option<u8>,
-    /// The area.
-    pub area: Area,
-    /// All addresses that it covers, whole elements only.
-    pub range: Range,
-    /// How its values read; `None` where the area has no typed values.
+    /// All that it covers, whole elements only.
+    pub place: Place,
+    /// How its values read; `None` where it has no typed values, or those
+    /// that the request itself names.
     pub value: Option<ValueType>,
 }
 
 /// The number type of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ValueType {
-    /// Unsigned, 16 bits.
-    U16(ByteOrder),
-    /// Signed, 16 bits.
-    I16(ByteOrder),
-    /// Unsigned, 32 bits in two registers.
-    U32(ByteOrder),
-    /// Signed, 32 bits in two registers.
-    I32(ByteOrder),
-    /// IEEE 754 binary32 in two registers.
-    F32(ByteOrder),
+pub struct ValueType {
+    /// The number.
+    pub kind: NumberKind,
+    /// How its bytes lie in the device.
+    pub order: ByteOrder,
 }
 
 /// The order of the bytes A (most significant) to D of a 32-bit value in two
-/// registers; for 16-bit values only the order within the register.
+/// words of 16 bits, and likewise of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ByteOrder {
-    /// `be`: A B, C D. The usual one, also where none is written.
+    /// `be`: A B, C D. The usual one of Modbus and S7.
     Big,
-    /// `be-swap`: C D, A B; the low register comes first.
+    /// `be-swap`: C D, A B; the low word comes first.
     BigSwapped,
-    /// `le`: D C, B A.
+    /// `le`: D C, B A. The one of CIP.
     Little,
     /// `le-swap`: B A, D C.
     LittleSwapped,
 }
 
-const TYPES: [&str; 5] = ["u16", "i16", "u32", "i32", "f32"];
+const TYPES: [(&str, NumberKind); 11] = [
+    ("bool", NumberKind::Bool),
+    ("u8", NumberKind::U8),
+    ("i8", NumberKind::I8),
+    ("u16", NumberKind::U16),
+    ("i16", NumberKind::I16),
+    ("u32", NumberKind::U32),
+    ("i32", NumberKind::I32),
+    ("u64", NumberKind::U64),
+    ("i64", NumberKind::I64),
+    ("f32", NumberKind::F32),
+    ("f64", NumberKind::F64),
+];
 const ORDERS: [&str; 4] = ["be", "be-swap", "le", "le-swap"];
 
+/// What holding registers are without a tag.
+const REGISTER: ValueType = ValueType { kind: NumberKind::U16, order: ByteOrder::Big };
+
 impl Tag {
-    /// Parses `modbus:[unit[N]:]AREA[A[-B]][:TYPE[:ORDER]]`. For a 32-bit
-    /// type a single address stands for its two registers.
+    /// Parses `PROTOCOL:[unit[N]:]PLACE[:TYPE[:ORDER]]`. For a type that is
+    /// wider than an address a single address stands for all that it takes.
     pub(crate) fn parse(name: TagName, text: &str) -> Result<Self, Slip> {
-        let mut words = offsets(text).peekable();
-        match words.next() {
-            Some((_, "modbus")) => {}
-            Some(_) | None => return Err(Slip::at(0, "a tag begins with modbus:")),
-        }
+        let mut words = Parts::of(text).peekable();
+        let protocol = parse_protocol(words.next().map_or("", |(_, word)| word))?;
         let unit = match words.peek() {
-            Some((at, word)) if word.starts_with("unit[") => {
-                let number = word.strip_prefix("unit[").and_then(|rest| rest.strip_suffix(']'));
-                let unit = number.and_then(|number| number.parse().ok());
-                Some(unit.ok_or_else(|| Slip::at(*at, "a unit is written unit[N], N from 0 to 255"))?)
-            }
+            Some((at, word)) if protocol == Protocol::Modbus => parse_unit(*at, word)?,
             Some(_) | None => None,
         };
         if unit.is_some() {
             words.next();
         }
         let (at, word) = words.next().ok_or_else(|| Slip::at(text.len(), "an area is missing"))?;
-        let (area, range) = parse_area(at, word)?;
-        if !word.contains('[') || area == Area::File {
-            return Err(Slip::at(at, "a tag names an address of coil, discrete, input or holding"));
-        }
-        let value = parse_type(area, words.next(), words.next())?;
+        let place = parse_place(protocol, at, word)?;
+        check_place(&place, at, word)?;
+        let (kind, order) = (words.next(), words.next());
+        let value = parse_type(&place, kind, order)?;
         if let Some((at, word)) = words.next() {
             return Err(Slip::at(at, format!("nothing can follow here, found {word}")));
         }
-        let range = whole_elements(range, value).ok_or_else(|| {
-            Slip::at(at, "a 32-bit value has two registers: name the first one or an even count")
-        })?;
-        Ok(Self { name, protocol: Protocol::Modbus, unit, area, range, value })
+        let place = match place {
+            Place::Range { area, range } => {
+                let range = whole_elements(area, range, value)
+                    .ok_or_else(|| Slip::at(at, not_whole(area, value.map_or(0, ValueType::width))))?;
+                Place::Range { area, range }
+            }
+            Place::Name(_) | Place::Object(_) => place,
+        };
+        Ok(Self { name, protocol, unit, place, value })
     }
 
     /// Whether the two could name the same address.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let units = self.unit.is_none() || other.unit.is_none() || self.unit == other.unit;
-        units && self.area == other.area && self.range.overlaps(other.range)
+        units && self.protocol == other.protocol && self.place.overlaps(&other.place)
     }
 }
 
-/// The value that a write puts at `address`, if it can be told: the element
-/// of `tag`, or an unsigned 16-bit number where there is none.
-pub(crate) fn value_at(written: Range, values: &Values, address: u32, tag: Option<&Tag>) -> Option<Value> {
-    let bytes = match values {
-        Values::Words(bytes) => bytes,
-        Values::None | Values::Bits(_) | Values::Masked { .. } | Values::Untyped(_) => return None,
-    };
-    let register = |address: u32| -> Option<[u8; 2]> {
-        let index = usize::try_from(address.checked_sub(written.first())?).ok()?.checked_mul(2)?;
-        let within = address <= written.last();
-        within.then(|| bytes.get(index..)?.first_chunk::<2>().copied()).flatten()
-    };
-    let (kind, first) = match tag {
-        None => (ValueType::U16(ByteOrder::Big), address),
-        Some(tag) => {
-            let kind = tag.value?;
-            let into = address.checked_sub(tag.range.first())?;
-            (kind, address.checked_sub(into.checked_rem(kind.registers())?)?)
+fn parse_protocol(word: &str) -> Result<Protocol, Slip> {
+    let protocol = Protocol::from_name(word);
+    protocol
+        .filter(|protocol| matches!(protocol, Protocol::Modbus | Protocol::S7 | Protocol::Enip))
+        .ok_or_else(|| Slip::at(0, "a tag begins with modbus:, s7: or enip:"))
+}
+
+/// A tag names something of which values can be spoken.
+fn check_place(place: &Place, at: usize, word: &str) -> Result<(), Slip> {
+    match place {
+        Place::Range { area: Area::File, .. } => {
+            Err(Slip::at(at, "a tag names an address of coil, discrete, input or holding"))
         }
+        Place::Range { area, .. } if !word.contains('[') => Err(Slip::at(
+            at,
+            match area.protocol() {
+                Protocol::Modbus => "a tag names an address of coil, discrete, input or holding",
+                Protocol::S7 | Protocol::S7Plus | Protocol::Enip | Protocol::Tcp => {
+                    "a tag names addresses in brackets"
+                }
+            },
+        )),
+        Place::Name(name) if name.kind() == NameKind::Path => {
+            Err(Slip::at(at, "a way through the device has no values"))
+        }
+        Place::Object(object) if object.attribute.is_none() => {
+            Err(Slip::at(at, "a tag of an object names an attribute, class[CLASS.INSTANCE.ATTRIBUTE]"))
+        }
+        Place::Range { .. } | Place::Name(_) | Place::Object(_) => Ok(()),
+    }
+}
+
+/// The value that a write puts at an atom of its own, if it can be told.
+/// `tag` is the one that covers the atom.
+pub(crate) fn value_at(access: &Access, atom: &Place, tag: Option<&Tag>) -> Option<Value> {
+    match (access.place.as_ref()?, atom) {
+        (Place::Range { area, range: written }, Place::Range { range, .. }) => {
+            value_in(*area, *written, &access.values, range.first(), tag)
+        }
+        (Place::Name(written), Place::Name(name)) => {
+            let index = match (written.elements(), name.elements()) {
+                (Some(all), Some(one)) if one.first() == one.last() => {
+                    one.first().checked_sub(all.first())?
+                }
+                (Some(_), _) => return None,
+                (None, _) => 0,
+            };
+            named_value(&access.values, index, tag)
+        }
+        (Place::Object(_), Place::Object(_)) => named_value(&access.values, 0, tag),
+        (Place::Range { .. } | Place::Name(_) | Place::Object(_), _) => None,
+    }
+}
+
+fn value_in(area: Area, written: Range, values: &Values, address: u32, tag: Option<&Tag>) -> Option<Value> {
+    let value = match tag {
+        Some(tag) => tag.value?,
+        None if area == Area::Holding => REGISTER,
+        None => return None,
     };
-    match kind.registers() {
-        1 => kind.short(register(first)?),
-        _ => kind.long(register(first)?, register(first.checked_add(1)?)?),
+    let start = match tag.map(|tag| &tag.place) {
+        Some(Place::Range { range, .. }) => {
+            let into = address.checked_sub(range.first())?.checked_rem(value.addresses(area)?)?;
+            address.checked_sub(into)?
+        }
+        Some(Place::Name(_) | Place::Object(_)) => return None,
+        None => address,
+    };
+    let offset = start.checked_sub(written.first())?;
+    let last = start.checked_add(value.addresses(area)?.checked_sub(1)?)?;
+    if last > written.last() {
+        return None;
+    }
+    if value.kind == NumberKind::Bool {
+        return bit(written, values, offset).map(|bit| Value::Integer(bit.into()));
+    }
+    let bytes = match values {
+        Values::Words(bytes)
+        | Values::Untyped(bytes)
+        | Values::Text(bytes)
+        | Values::Numbers { bytes, .. } => bytes,
+        Values::None
+        | Values::Bits(_)
+        | Values::Masked { .. }
+        | Values::Module { .. }
+        | Values::Secret(_) => return None,
+    };
+    let offset = match area.unit() {
+        AddressUnit::Word => offset.checked_mul(2)?,
+        AddressUnit::BitOfByte if offset.checked_rem(8)? == 0 => offset.checked_div(8)?,
+        AddressUnit::BitOfByte | AddressUnit::Bit | AddressUnit::Record => return None,
+    };
+    value.read(bytes.get(usize::try_from(offset).ok()?..)?)
+}
+
+/// A bit that was written as such, or as part of bytes.
+fn bit(written: Range, values: &Values, offset: u32) -> Option<u8> {
+    match values {
+        Values::Bits(bytes) if written.first() == written.last() => bytes.first().map(|byte| byte & 1),
+        Values::Untyped(bytes) | Values::Text(bytes) | Values::Numbers { bytes, .. }
+            if written.first().checked_rem(8)? == 0 =>
+        {
+            let byte = *bytes.get(usize::try_from(offset.checked_div(8)?).ok()?)?;
+            Some(byte.checked_shr(offset.checked_rem(8)?)? & 1)
+        }
+        Values::None
+        | Values::Bits(_)
+        | Values::Words(_)
+        | Values::Masked { .. }
+        | Values::Numbers { .. }
+        | Values::Untyped(_)
+        | Values::Text(_)
+        | Values::Module { .. }
+        | Values::Secret(_) => None,
+    }
+}
+
+/// The element of that number in what was written to a name or an attribute.
+/// The type on the wire counts, since the device checks it; where a tag has
+/// one too, they have to be the same.
+fn named_value(values: &Values, index: u32, tag: Option<&Tag>) -> Option<Value> {
+    let told = tag.and_then(|tag| tag.value);
+    let index = usize::try_from(index).ok()?;
+    match values {
+        Values::Numbers { kind, order, bytes } if told.is_none_or(|told| told.kind == *kind) => {
+            kind.read(*order, bytes, index).and_then(Value::of)
+        }
+        Values::Untyped(bytes) => {
+            let told = told?;
+            let width = told.kind.width();
+            let is_whole = bytes.len().checked_rem(width)? == 0;
+            told.read(bytes.get(index.checked_mul(width)?..).filter(|_| is_whole)?)
+        }
+        Values::None
+        | Values::Bits(_)
+        | Values::Words(_)
+        | Values::Masked { .. }
+        | Values::Numbers { .. }
+        | Values::Text(_)
+        | Values::Module { .. }
+        | Values::Secret(_) => None,
     }
 }
 
 impl ValueType {
-    /// How many registers one value takes.
-    fn registers(self) -> u32 {
-        match self {
-            Self::U16(_) | Self::I16(_) => 1,
-            Self::U32(_) | Self::I32(_) | Self::F32(_) => 2,
+    /// Bytes of a value.
+    fn width(self) -> usize {
+        self.kind.width()
+    }
+
+    /// How many addresses of an area one value takes.
+    pub(crate) fn addresses(self, area: Area) -> Option<u32> {
+        let width = u32::try_from(self.width()).ok()?;
+        match area.unit() {
+            AddressUnit::Bit => None,
+            AddressUnit::Word => width.checked_div(2).filter(|words| *words > 0),
+            AddressUnit::BitOfByte if self.kind == NumberKind::Bool => Some(1),
+            AddressUnit::BitOfByte => width.checked_mul(8),
+            AddressUnit::Record => None,
         }
     }
 
-    fn short(self, register: [u8; 2]) -> Option<Value> {
-        match self {
-            Self::U16(order) => Some(Value::Integer(u16::from_be_bytes(order.short(register)).into())),
-            Self::I16(order) => Some(Value::Integer(i16::from_be_bytes(order.short(register)).into())),
-            Self::U32(_) | Self::I32(_) | Self::F32(_) => None,
-        }
-    }
-
-    fn long(self, first: [u8; 2], second: [u8; 2]) -> Option<Value> {
-        match self {
-            Self::U32(order) => Some(Value::Integer(u32::from_be_bytes(order.long(first, second)).into())),
-            Self::I32(order) => Some(Value::Integer(i32::from_be_bytes(order.long(first, second)).into())),
-            Self::F32(order) => Value::float(f32::from_be_bytes(order.long(first, second))),
-            Self::U16(_) | Self::I16(_) => None,
-        }
+    /// The value that the bytes begin with.
+    fn read(self, bytes: &[u8]) -> Option<Value> {
+        let mut number = [0_u8; 8];
+        let number = number.get_mut(..self.width())?;
+        number.copy_from_slice(bytes.get(..self.width())?);
+        self.order.to_big(number);
+        self.kind.read(dissect::ByteOrder::Big, number, 0).and_then(Value::of)
     }
 }
 
 impl ByteOrder {
-    fn short(self, [a, b]: [u8; 2]) -> [u8; 2] {
+    /// Puts the most significant byte first.
+    fn to_big(self, number: &mut [u8]) {
         match self {
-            Self::Big | Self::BigSwapped => [a, b],
-            Self::Little | Self::LittleSwapped => [b, a],
+            Self::Big => {}
+            Self::Little => number.reverse(),
+            Self::BigSwapped => {
+                number.reverse();
+                number.chunks_exact_mut(2).for_each(<[u8]>::reverse);
+            }
+            Self::LittleSwapped => number.chunks_exact_mut(2).for_each(<[u8]>::reverse),
         }
     }
-
-    /// The value's bytes, most significant first.
-    fn long(self, [a, b]: [u8; 2], [c, d]: [u8; 2]) -> [u8; 4] {
-        match self {
-            Self::Big => [a, b, c, d],
-            Self::BigSwapped => [c, d, a, b],
-            Self::Little => [d, c, b, a],
-            Self::LittleSwapped => [b, a, d, c],
-        }
-    }
-}
-
-fn offsets(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut at = 0_usize;
-    text.split(':').map(move |word| {
-        let start = at;
-        at = at.saturating_add(word.len()).saturating_add(1);
-        (start, word)
-    })
 }
 
 fn parse_type(
-    area: Area,
+    place: &Place,
     kind: Option<(usize, &str)>,
     order: Option<(usize, &str)>,
 ) -> Result<Option<ValueType>, Slip> {
-    let Some((at, word)) = kind else {
-        // A holding register without a type is read as an unsigned number.
-        return Ok((area == Area::Holding).then_some(ValueType::U16(ByteOrder::Big)));
+    let Some((at, word)) = kind else { return Ok(untold(place)) };
+    let refuse = |what: &dyn std::fmt::Display| Err(Slip::at(at, format!("{what} has no number types")));
+    let usual = match place {
+        Place::Range { area: Area::Holding | Area::Input, .. } => ByteOrder::Big,
+        Place::Range { area, .. } if area.unit() == AddressUnit::BitOfByte => ByteOrder::Big,
+        Place::Range { area, .. } => return refuse(area),
+        Place::Name(_) | Place::Object(_) => ByteOrder::Little,
     };
-    match area {
-        Area::Holding | Area::Input => {}
-        Area::Coil | Area::Discrete | Area::File => {
-            return Err(Slip::at(at, format!("{area} has no number types")));
+    let order = match (place, order) {
+        (_, None) => usual,
+        (Place::Range { .. }, Some((at, word))) => parse_order(at, word)?,
+        (Place::Name(_) | Place::Object(_), Some((at, _))) => {
+            return Err(Slip::at(at, "the order of bytes is fixed in CIP"));
         }
-    }
-    let order = match order {
-        None => ByteOrder::Big,
-        Some((at, word)) => parse_order(at, word)?,
     };
-    match word {
-        "u16" => Ok(Some(ValueType::U16(order))),
-        "i16" => Ok(Some(ValueType::I16(order))),
-        "u32" => Ok(Some(ValueType::U32(order))),
-        "i32" => Ok(Some(ValueType::I32(order))),
-        "f32" => Ok(Some(ValueType::F32(order))),
-        _ => Err(Slip::at(at, format!("unknown type {word:?} (known: {})", TYPES.join(", ")))
-            .hint(nearest(word, TYPES))),
+    let Some((_, kind)) = TYPES.into_iter().find(|(name, _)| *name == word) else {
+        let known = TYPES.map(|(name, _)| name);
+        return Err(Slip::at(at, format!("unknown type {word:?} (known: {})", known.join(", ")))
+            .hint(nearest(word, known)));
+    };
+    let value = ValueType { kind, order };
+    match place {
+        Place::Range { area, range } => {
+            let is_bit = area.unit() == AddressUnit::BitOfByte && range.first() == range.last();
+            match (value.addresses(*area), kind) {
+                (None, _) => Err(Slip::at(at, format!("{area} has no values of type {word}"))),
+                (Some(_), NumberKind::Bool) if !is_bit => {
+                    Err(Slip::at(at, "a bool is one bit, as in db12[4.3]"))
+                }
+                (Some(_), NumberKind::Bool) => Ok(Some(value)),
+                (Some(_), _) if is_bit => Err(Slip::at(at, "one bit is a bool")),
+                (Some(_), _) => Ok(Some(value)),
+            }
+        }
+        Place::Name(_) | Place::Object(_) => Ok(Some(value)),
+    }
+}
+
+/// The type of a place of which none is told.
+fn untold(place: &Place) -> Option<ValueType> {
+    match place {
+        Place::Range { area: Area::Holding, .. } => Some(REGISTER),
+        Place::Range { area, range } => {
+            let is_bit = area.unit() == AddressUnit::BitOfByte && range.first() == range.last();
+            is_bit.then_some(ValueType { kind: NumberKind::Bool, order: ByteOrder::Big })
+        }
+        Place::Name(_) | Place::Object(_) => None,
     }
 }
 
@@ -225,23 +364,64 @@ fn parse_order(at: usize, word: &str) -> Result<ByteOrder, Slip> {
     }
 }
 
-fn whole_elements(range: Range, value: Option<ValueType>) -> Option<Range> {
-    let registers = value.map_or(1, ValueType::registers);
+/// The addresses of whole values: of one where a single address is named, of
+/// all that fit otherwise.
+fn whole_elements(area: Area, range: Range, value: Option<ValueType>) -> Option<Range> {
+    let Some(value) = value else { return Some(range) };
+    let addresses = value.addresses(area)?;
     let count = range.last().checked_sub(range.first())?.checked_add(1)?;
-    if count == 1 {
-        let last = range.first().checked_add(registers.checked_sub(1)?)?;
-        return (last <= 0xFFFF).then(|| Range::new(range.first(), last)).flatten();
+    let single = match area.unit() {
+        AddressUnit::BitOfByte if value.kind != NumberKind::Bool => 8,
+        AddressUnit::Bit | AddressUnit::Word | AddressUnit::BitOfByte | AddressUnit::Record => 1,
+    };
+    if count == single {
+        let whole = Range::counted(range.first(), addresses)?;
+        return (whole.last() <= area.last_address()).then_some(whole);
     }
-    (count.checked_rem(registers)? == 0).then_some(range)
+    (count.checked_rem(addresses)? == 0).then_some(range)
+}
+
+fn not_whole(area: Area, width: usize) -> String {
+    match (area.unit(), width) {
+        (AddressUnit::Word, 4) => {
+            "a 32-bit value has two registers: name the first one or an even count".to_owned()
+        }
+        (AddressUnit::Word, _) => {
+            "a 64-bit value has four registers: name the first one or a multiple of four".to_owned()
+        }
+        (AddressUnit::Bit | AddressUnit::BitOfByte | AddressUnit::Record, _) => {
+            format!("a value of this type has {width} bytes: name the first one or a multiple of {width}")
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use dissect::{Class, Name};
 
     fn tag(text: &str) -> Result<Tag, Slip> {
         Tag::parse(TagName::parse("pump").unwrap(), text)
+    }
+
+    fn typed(kind: NumberKind, order: ByteOrder) -> Option<ValueType> {
+        Some(ValueType { kind, order })
+    }
+
+    /// The value at an address of a write to an area.
+    fn value(area: Area, written: Range, values: &Values, address: u32, tag: Option<&Tag>) -> Option<Value> {
+        let place = |range| Place::Range { area, range };
+        let access =
+            Access { class: Class::Write, unit: None, place: Some(place(written)), values: values.clone() };
+        value_at(&access, &place(Range::new(address, address).unwrap()), tag)
+    }
+
+    fn range(tag: &Tag) -> (u32, u32) {
+        match &tag.place {
+            Place::Range { range, .. } => (range.first(), range.last()),
+            Place::Name(_) | Place::Object(_) => panic!("{tag:?}"),
+        }
     }
 
     fn words(words: &[u16]) -> Values {
@@ -251,14 +431,26 @@ mod tests {
     #[test]
     fn a_32_bit_tag_covers_both_registers() {
         let tag = tag("modbus:holding[40]:f32:be-swap").unwrap();
-        assert_eq!((tag.range.first(), tag.range.last()), (40, 41));
-        assert_eq!(tag.value, Some(ValueType::F32(ByteOrder::BigSwapped)));
+        assert_eq!(range(&tag), (40, 41));
+        assert_eq!(tag.value, typed(NumberKind::F32, ByteOrder::BigSwapped));
     }
 
     #[test]
     fn bad_tags_are_told_with_their_place() {
         for (text, at, told) in [
-            ("s7:db1", 0, "begins with modbus"),
+            ("tcp:db1", 0, "begins with modbus"),
+            ("s7:db1", 3, "addresses in brackets"),
+            ("s7:db1[4]:u33", 10, "unknown type"),
+            ("s7:db1[4.3]:u8", 12, "one bit is a bool"),
+            ("s7:db1[4]:bool", 10, "one bit, as in"),
+            ("s7:db1[0-2]:f32", 3, "has 4 bytes"),
+            ("s7:timer[1]:u16", 12, "has no number types"),
+            ("s7:unit[1]:db1[0]", 3, "unknown area"),
+            ("enip:symbol", 5, "needs a name"),
+            ("enip:path[1.5]", 5, "has no values"),
+            ("enip:class[4.100]", 5, "names an attribute"),
+            ("enip:symbol[A]:i16:be", 19, "fixed in CIP"),
+            ("modbus:holding[1]:u8", 18, "no values of type u8"),
             ("modbus", 6, "an area is missing"),
             ("modbus:holding", 7, "names an address"),
             ("modbus:file[1]", 7, "names an address"),
@@ -287,7 +479,7 @@ mod tests {
             let tag = tag(&format!("modbus:holding[40]:f32:{order}")).unwrap();
             let written = Range::new(40, 41).unwrap();
             for address in [40, 41] {
-                let value = value_at(written, &words(&registers), address, Some(&tag));
+                let value = value(Area::Holding, written, &words(&registers), address, Some(&tag));
                 assert_eq!(value, Value::float(1.5), "{order} at {address}");
             }
         }
@@ -298,8 +490,8 @@ mod tests {
         let written = Range::new(40, 41).unwrap();
         for (kind, expected) in [("i16", -2_i64), ("u16", 0xFFFE), ("i32", -65_537), ("u32", 0xFFFE_FFFF)] {
             let tag = tag(&format!("modbus:holding[40]:{kind}")).unwrap();
-            let value = value_at(written, &words(&[0xFFFE, 0xFFFF]), 40, Some(&tag));
-            assert_eq!(value, Some(Value::Integer(expected)), "{kind}");
+            let value = value(Area::Holding, written, &words(&[0xFFFE, 0xFFFF]), 40, Some(&tag));
+            assert_eq!(value, Some(Value::Integer(expected.into())), "{kind}");
         }
     }
 
@@ -310,13 +502,83 @@ mod tests {
         let low = Range::new(40, 40).unwrap();
         let high = Range::new(41, 41).unwrap();
         let nan = words(&[0x7FC0, 0x0000]);
-        assert_eq!(value_at(pair, &nan, 40, Some(&tag)), None, "not a number");
-        assert_eq!(value_at(low, &words(&[0x3FC0]), 40, Some(&tag)), None, "upper half only");
-        assert_eq!(value_at(high, &words(&[0]), 41, Some(&tag)), None, "lower half only");
-        assert_eq!(value_at(pair, &words(&[0x3FC0]), 41, Some(&tag)), None, "fewer words than told");
-        assert_eq!(value_at(low, &Values::Masked { and: 0, or: 1 }, 40, None), None, "masked");
-        assert_eq!(value_at(low, &Values::None, 40, None), None, "no values");
-        assert_eq!(value_at(low, &words(&[1]), 41, None), None, "beyond the write");
-        assert_eq!(value_at(high, &words(&[1]), 40, None), None, "before the write");
+        assert_eq!(value(Area::Holding, pair, &nan, 40, Some(&tag)), None, "not a number");
+        assert_eq!(value(Area::Holding, low, &words(&[0x3FC0]), 40, Some(&tag)), None, "upper half only");
+        assert_eq!(value(Area::Holding, high, &words(&[0]), 41, Some(&tag)), None, "lower half only");
+        assert_eq!(
+            value(Area::Holding, pair, &words(&[0x3FC0]), 41, Some(&tag)),
+            None,
+            "fewer words than told"
+        );
+        assert_eq!(value(Area::Holding, low, &Values::Masked { and: 0, or: 1 }, 40, None), None, "masked");
+        assert_eq!(value(Area::Holding, low, &Values::None, 40, None), None, "no values");
+        assert_eq!(value(Area::Holding, low, &words(&[1]), 41, None), None, "beyond the write");
+        assert_eq!(value(Area::Holding, high, &words(&[1]), 40, None), None, "before the write");
+    }
+    #[test]
+    fn values_of_s7_lie_in_bytes_and_bits() {
+        let bytes = |bytes: &[u8]| Values::Untyped(Bytes::copy_from_slice(bytes));
+        let level = tag("s7:db12[4]:f32").unwrap();
+        assert_eq!(range(&level), (32, 63));
+        let db = Area::DataBlock(12);
+        // Bytes 2 to 9, with 1.5 in bytes 4 to 7.
+        let written = Range::new(16, 79).unwrap();
+        let values = bytes(&[9, 9, 0x3F, 0xC0, 0, 0, 9, 9]);
+        for address in [32, 47, 63] {
+            assert_eq!(value(db, written, &values, address, Some(&level)), Value::float(1.5), "{address}");
+        }
+        let upper = Range::new(32, 47).unwrap();
+        assert_eq!(value(db, upper, &bytes(&[0x3F, 0xC0]), 40, Some(&level)), None, "half of it");
+        assert_eq!(value(db, written, &values, 16, None), None, "no type");
+        let valve = tag("s7:db12[4.3]").unwrap();
+        assert_eq!((range(&valve), valve.value), ((35, 35), typed(NumberKind::Bool, ByteOrder::Big)));
+        let bit = Range::new(35, 35).unwrap();
+        let on = Values::Bits(Bytes::from_static(&[1]));
+        assert_eq!(value(db, bit, &on, 35, Some(&valve)), Some(Value::Integer(1)));
+        let whole = Range::new(32, 39).unwrap();
+        assert_eq!(value(db, whole, &bytes(&[0b1000]), 35, Some(&valve)), Some(Value::Integer(1)));
+        assert_eq!(value(db, whole, &bytes(&[0b0111]), 35, Some(&valve)), Some(Value::Integer(0)));
+        assert_eq!(value(db, bit, &on, 35, Some(&level)), None, "a bit of a number");
+    }
+
+    #[test]
+    fn values_of_cip_have_the_type_of_the_request_and_of_the_tag() {
+        let name = |text: &str| Place::Name(Name::parse(NameKind::Symbol, text).unwrap());
+        let value = |place: &str, atom: &str, values: Values, tag: Option<&Tag>| {
+            let access = Access { class: Class::Write, unit: None, place: Some(name(place)), values };
+            value_at(&access, &name(atom), tag)
+        };
+        let numbers = |kind, bytes: &[u8]| Values::Numbers {
+            kind,
+            order: dissect::ByteOrder::Little,
+            bytes: Bytes::copy_from_slice(bytes),
+        };
+        let two = numbers(NumberKind::I16, &[0xFE, 0xFF, 7, 0]);
+        assert_eq!(value("Line[3-4]", "Line[4]", two.clone(), None), Some(Value::Integer(7)));
+        assert_eq!(value("Line[3-4]", "Line[3]", two.clone(), None), Some(Value::Integer(-2)));
+        assert_eq!(value("Line[3-4]", "Line[3-4]", two.clone(), None), None, "two at once");
+        let speed = numbers(NumberKind::F32, &[0, 0, 0xC0, 0x3F]);
+        assert_eq!(value("Speed", "Speed", speed.clone(), None), Value::float(1.5));
+        let same = tag("enip:symbol[Speed]:f32").unwrap();
+        assert_eq!(value("Speed", "Speed", speed.clone(), Some(&same)), Value::float(1.5));
+        let other = tag("enip:symbol[Speed]:i32").unwrap();
+        assert_eq!(value("Speed", "Speed", speed, Some(&other)), None, "another type than the tag's");
+        let raw = Values::Untyped(Bytes::from_static(&[0x0A, 0]));
+        assert_eq!(value("Speed", "Speed", raw.clone(), None), None);
+        let word = tag("enip:symbol[Speed]:i16").unwrap();
+        assert_eq!(value("Speed", "Speed", raw, Some(&word)), Some(Value::Integer(10)));
+    }
+
+    #[test]
+    fn every_width_reads_in_every_order() {
+        for (order, bytes) in [
+            (ByteOrder::Big, [1, 2, 3, 4, 5, 6, 7, 8]),
+            (ByteOrder::BigSwapped, [7, 8, 5, 6, 3, 4, 1, 2]),
+            (ByteOrder::Little, [8, 7, 6, 5, 4, 3, 2, 1]),
+            (ByteOrder::LittleSwapped, [2, 1, 4, 3, 6, 5, 8, 7]),
+        ] {
+            let value = ValueType { kind: NumberKind::U64, order }.read(&bytes);
+            assert_eq!(value, Some(Value::Integer(0x0102_0304_0506_0708)), "{order:?}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::scope::Scope;
 use crate::tag::Tag;
 use crate::verdict::{Obligation, RuleId};
 use crate::window::Open;
-use dissect::{Area, Protocol};
+use dissect::{Area, Place, Protocol};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -80,7 +80,7 @@ pub enum TermsError {
 }
 
 /// The version byte in front of the canonical bytes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Terms {
     /// The most bytes of terms.
@@ -89,10 +89,11 @@ impl Terms {
     /// Compiles what was written down.
     pub(crate) fn compile(content: Content) -> Result<Self, String> {
         let reversed = |first, last| first > last;
-        let ranges = content.rules.iter().filter_map(|rule| rule.scope.place.map(|(_, range)| range));
-        let ranges = ranges.chain(content.tags.iter().map(|tag| tag.range));
-        for range in ranges {
-            if reversed(range.first(), range.last()) {
+        let places = content.rules.iter().filter_map(|rule| rule.scope.place.as_ref());
+        for place in places.chain(content.tags.iter().map(|tag| &tag.place)) {
+            if let Place::Range { range, .. } = place
+                && reversed(range.first(), range.last())
+            {
                 return Err("a range runs backwards".to_owned());
             }
         }
@@ -203,6 +204,17 @@ impl Terms {
         address: u32,
     ) -> Option<&Tag> {
         self.content.tags.get(self.index.tag(protocol, unit, area, address)?)
+    }
+
+    /// The tag that an atom belongs to.
+    pub(crate) fn tag_of(&self, protocol: Protocol, unit: Option<u8>, atom: &Place) -> Option<&Tag> {
+        match atom {
+            Place::Range { area, range } => self.tag_at(protocol, unit, *area, range.first()),
+            Place::Name(_) | Place::Object(_) => {
+                let tags = self.index.named_tags().filter_map(|number| self.content.tags.get(number));
+                tags.into_iter().find(|tag| tag.protocol == protocol && tag.place.covers(atom))
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! as they are.
 
 use crate::problem::Slip;
+use dissect::Number;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -9,17 +10,33 @@ use std::str::FromStr;
 /// A value as the device would read it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value {
-    Integer(i64),
+    Integer(i128),
     /// Never NaN; infinities are beyond all bounds.
     Float(f32),
+    /// Likewise.
+    Double(f64),
 }
 
 impl Value {
+    /// A number of a device, unless it is not a number.
+    pub(crate) fn of(number: Number) -> Option<Self> {
+        match number {
+            Number::Bool(on) => Some(Self::Integer(on.into())),
+            Number::Signed(number) => Some(Self::Integer(number.into())),
+            Number::Unsigned(number) => Some(Self::Integer(number.into())),
+            Number::Short(number) => Self::float(number),
+            Number::Long(number) => (!number.is_nan()).then_some(Self::Double(number)),
+        }
+    }
+
     /// A float, unless it is not a number.
     pub(crate) fn float(value: f32) -> Option<Self> {
         (!value.is_nan()).then_some(Self::Float(value))
     }
 }
+
+/// Tells the text of a double from that of a float.
+const DOUBLE: char = 'd';
 
 impl fmt::Display for Value {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,6 +45,7 @@ impl fmt::Display for Value {
             // `Debug` of a float always has a point or an exponent, so that
             // the text reads back as a float.
             Self::Float(value) => write!(formatter, "{value:?}"),
+            Self::Double(value) => write!(formatter, "{value:?}{DOUBLE}"),
         }
     }
 }
@@ -36,6 +54,9 @@ impl FromStr for Value {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
+        if let Some(double) = text.strip_suffix(DOUBLE) {
+            return double.parse().ok().and_then(|number| Self::of(Number::Long(number))).ok_or(());
+        }
         match text.parse() {
             Ok(integer) => Ok(Self::Integer(integer)),
             Err(_) => text.parse().ok().and_then(Self::float).ok_or(()),
@@ -74,12 +95,16 @@ impl Decimal {
 
     /// The nearest binary32: what a device of that type can hold at all.
     fn nearest_float(self) -> f32 {
+        #[expect(clippy::cast_possible_truncation, reason = "the nearest one is what is meant")]
+        let nearest = self.nearest_double() as f32;
+        nearest
+    }
+
+    /// The nearest binary64.
+    fn nearest_double(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "15 digits are exact in 53 bits")]
         let mantissa = self.mantissa as f64;
-        let nearest = mantissa / 10_f64.powi(self.scale.into());
-        #[expect(clippy::cast_possible_truncation, reason = "the nearest one is what is meant")]
-        let nearest = nearest as f32;
-        nearest
+        mantissa / 10_f64.powi(self.scale.into())
     }
 }
 
@@ -121,11 +146,11 @@ impl Bounds {
     pub(crate) fn contain(&self, value: Value) -> bool {
         match value {
             Value::Integer(value) => {
-                let value = i128::from(value);
                 value.saturating_mul(self.low.power()) >= self.low.mantissa.into()
                     && value.saturating_mul(self.high.power()) <= self.high.mantissa.into()
             }
             Value::Float(value) => self.low.nearest_float() <= value && value <= self.high.nearest_float(),
+            Value::Double(value) => self.low.nearest_double() <= value && value <= self.high.nearest_double(),
         }
     }
 
@@ -227,12 +252,14 @@ mod tests {
                 format!("{sign}{}.{}", number.abs() / 10, number.abs() % 10)
             };
             let bounds = bounds(&format!("{}..{}", tenths(low), tenths(high)));
-            prop_assert_eq!(bounds.contain(Value::Integer(value)), low <= value * 10 && value * 10 <= high);
+            prop_assert_eq!(bounds.contain(Value::Integer(value.into())), low <= value * 10 && value * 10 <= high);
         }
 
         #[test]
         fn values_read_back(value in any::<f32>().prop_filter("a number", |value| !value.is_nan())) {
             prop_assert_eq!(Value::Float(value).to_string().parse(), Ok(Value::Float(value)));
+            let double = Value::Double(f64::from(value) / 3.0);
+            prop_assert_eq!(double.to_string().parse(), Ok(double));
         }
     }
 }

@@ -140,6 +140,12 @@ pub enum Reason {
         /// The class, as an action.
         action: String,
     },
+    /// More elements than are judged one by one, where rules differ between
+    /// them.
+    TooManyElements {
+        /// The access, as an action.
+        action: String,
+    },
     /// The function is not known, so its effect is not.
     UnknownFunction {
         /// The protocol's name of it.
@@ -190,6 +196,9 @@ impl fmt::Display for Reason {
             Self::Source { network } => write!(formatter, "only allowed from {network}"),
             Self::Factor => formatter.write_str("needs a sign-in with a security key"),
             Self::NoAddress { action } => write!(formatter, "{action} names no address that could be judged"),
+            Self::TooManyElements { action } => {
+                write!(formatter, "{action} has more elements than rules about some of them are judged for")
+            }
             Self::UnknownFunction { function } => {
                 write!(formatter, "what {function} does is not known, so it is never allowed")
             }

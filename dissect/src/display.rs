@@ -3,22 +3,35 @@
 //! `write holding[100] = 731`, `read unit[3] holding[0-9]`; several accesses
 //! are joined by ` + `. Addresses are zero-based, as on the wire. Unit 1 is
 //! what tools address unless told otherwise, so it alone is left out. Values
-//! are cut after eight elements: the text is for people, the exact bytes are
-//! in the recording.
+//! are cut after eight elements, and of many accesses those that only observe
+//! are counted: the text is for people, the exact bytes are in the recording.
 
 use crate::dissector::Outcome;
-use crate::operation::{Access, Area, Operation, Place, Values};
+use crate::enip;
+use crate::operation::{Access, Connection, Effect, Operation, Range, Values};
+use crate::place::Place;
 use std::fmt;
 
 /// How many elements of a value are shown.
 const SHOWN: usize = 8;
+
+/// How many accesses are shown whatever their effect.
+const SHOWN_ACCESSES: usize = 32;
+
+/// How many bytes of a text are shown.
+const TEXT_SHOWN: usize = 64;
 
 /// The unit that is not mentioned.
 const DEFAULT_UNIT: u8 = 1;
 
 impl fmt::Display for Operation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left_out: usize = 0;
         for (position, access) in self.accesses.iter().enumerate() {
+            if position >= SHOWN_ACCESSES && access.class.effect() == Effect::Observes {
+                left_out = left_out.saturating_add(1);
+                continue;
+            }
             if position > 0 {
                 formatter.write_str(" + ")?;
             }
@@ -27,7 +40,7 @@ impl fmt::Display for Operation {
                 write!(formatter, " ({})", self.function)?;
             }
         }
-        Ok(())
+        if left_out > 0 { write!(formatter, " + {left_out} more that change nothing") } else { Ok(()) }
     }
 }
 
@@ -38,13 +51,29 @@ impl fmt::Display for Access {
             write!(formatter, " unit[{unit}]")?;
         }
         let mut count = None;
-        if let Some(place) = self.place {
+        if let Some(place) = &self.place {
             write!(formatter, " {place}")?;
-            count = place.range.last().checked_sub(place.range.first()).and_then(|span| span.checked_add(1));
+            count = match place {
+                Place::Range { range, .. } => count_of(*range),
+                Place::Name(name) => name.elements().and_then(count_of),
+                Place::Object(object) => {
+                    if let Some(service) = object.service {
+                        write!(formatter, " ({})", enip::service_name(service, Some(object.class)))?;
+                    }
+                    None
+                }
+            };
         }
         match &self.values {
             Values::None => Ok(()),
-            Values::Bits(_) | Values::Words(_) | Values::Masked { .. } | Values::Untyped(_) => {
+            Values::Bits(_)
+            | Values::Words(_)
+            | Values::Masked { .. }
+            | Values::Numbers { .. }
+            | Values::Untyped(_)
+            | Values::Text(_)
+            | Values::Module { .. }
+            | Values::Secret(_) => {
                 write!(formatter, " = ")?;
                 write_values(formatter, &self.values, count.unwrap_or(u32::MAX))
             }
@@ -52,25 +81,17 @@ impl fmt::Display for Access {
     }
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, last) = (self.range.first(), self.range.last());
-        match self.area {
-            Area::Coil | Area::Discrete | Area::Input | Area::Holding => {
-                write!(formatter, "{}{}", self.area, self.range)
-            }
-            Area::File if first == last => write!(formatter, "file[{}]", FileRecord(first)),
-            Area::File => write!(formatter, "file[{}-{}]", FileRecord(first), FileRecord(last)),
-        }
-    }
+fn count_of(range: Range) -> Option<u32> {
+    range.last().checked_sub(range.first())?.checked_add(1)
 }
 
-/// `file.record`, both decimal.
-struct FileRecord(u32);
-
-impl fmt::Display for FileRecord {
+impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}", self.0 >> 16, self.0 & 0xFFFF)
+        match self {
+            Self::Range { area, range } => write!(formatter, "{area}[{}]", area.addresses(*range)),
+            Self::Name(name) => write!(formatter, "{name}"),
+            Self::Object(object) => write!(formatter, "{object}"),
+        }
     }
 }
 
@@ -83,6 +104,16 @@ impl fmt::Display for Outcome {
                 formatter.write_str("= ")?;
                 write_values(formatter, values, *count)
             }
+            Self::Several(outcomes) => {
+                for (position, outcome) in outcomes.iter().enumerate() {
+                    if position == SHOWN_ACCESSES {
+                        return write!(formatter, "; {} more", outcomes.len().saturating_sub(position));
+                    }
+                    write!(formatter, "{}{outcome}", if position > 0 { "; " } else { "" })?;
+                }
+                Ok(())
+            }
+            Self::Push { text } => write!(formatter, "sent by itself: {text}"),
             Self::Unreadable => formatter.write_str("an answer that does not fit the request"),
         }
     }
@@ -105,14 +136,34 @@ fn write_values(formatter: &mut fmt::Formatter<'_>, values: &Values, count: u32)
         Values::Masked { and, or } => {
             write!(formatter, "(old and {and:#06x}) or ({or:#06x} and not {and:#06x})")
         }
-        Values::Untyped(bytes) => {
-            formatter.write_str("0x")?;
-            for byte in bytes.iter().take(SHOWN) {
-                write!(formatter, "{byte:02x}")?;
-            }
-            if bytes.len() > SHOWN { formatter.write_str("...") } else { Ok(()) }
+        Values::Numbers { kind, order, bytes } => write_list(formatter, kind.all(*order, bytes).take(count)),
+        Values::Untyped(bytes) => write_hex(formatter, bytes),
+        Values::Text(bytes) => write_text(formatter, bytes),
+        Values::Module { connection, rack, slot } => {
+            let connection = match connection {
+                Connection::Programmer => "PG",
+                Connection::Operator => "OP",
+                Connection::Basic => "basic",
+            };
+            write!(formatter, "{connection} rack {rack} slot {slot}")
         }
+        Values::Secret(_) => formatter.write_str("***"),
     }
+}
+
+fn write_hex(formatter: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    formatter.write_str("0x")?;
+    for byte in bytes.iter().take(SHOWN) {
+        write!(formatter, "{byte:02x}")?;
+    }
+    if bytes.len() > SHOWN { formatter.write_str("...") } else { Ok(()) }
+}
+
+/// A text in quotes, with nothing in it that a terminal would obey.
+fn write_text(formatter: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    let shown = bytes.get(..TEXT_SHOWN).unwrap_or(bytes);
+    write!(formatter, "\"{}\"", shown.escape_ascii())?;
+    if bytes.len() > TEXT_SHOWN { formatter.write_str("...") } else { Ok(()) }
 }
 
 fn write_list<T: fmt::Display>(
@@ -134,13 +185,15 @@ fn write_list<T: fmt::Display>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::{Class, Protocol, Range};
+    use crate::area::Area;
+    use crate::number::{ByteOrder, NumberKind};
+    use crate::operation::{Class, Protocol, Secret};
     use bytes::Bytes;
     use smallvec::smallvec;
 
     fn access(class: Class, unit: u8, area: Area, range: (u32, u32), values: Values) -> Access {
         let range = Range::new(range.0, range.1).unwrap();
-        Access { class, unit: Some(unit), place: Some(Place { area, range }), values }
+        Access { class, unit: Some(unit), place: Some(Place::Range { area, range }), values }
     }
 
     fn text(accesses: smallvec::SmallVec<[Access; 2]>) -> String {
@@ -196,5 +249,22 @@ mod tests {
         let values = Values::Words(Bytes::from_static(&[0, 1, 0, 2]));
         assert_eq!(Outcome::Values { values, count: 2 }.to_string(), "= 1 2");
         assert_eq!(Outcome::Done.to_string(), "ok");
+    }
+    #[test]
+    fn typed_numbers_texts_and_secrets_are_shown_as_what_they_are() {
+        let shown = |values| Outcome::Values { values, count: 9 }.to_string();
+        let numbers = |kind, bytes: &'static [u8]| {
+            shown(Values::Numbers { kind, order: ByteOrder::Big, bytes: Bytes::from_static(bytes) })
+        };
+        assert_eq!(numbers(NumberKind::U16, &[0xFF, 0xFE, 0, 1]), "= 65534 1");
+        assert_eq!(numbers(NumberKind::I32, &[0xFF, 0xFF, 0xFF, 0xFE]), "= -2");
+        assert_eq!(numbers(NumberKind::F32, &[0x41, 0x48, 0, 0]), "= 12.5");
+        assert_eq!(shown(Values::Untyped(Bytes::from_static(&[1, 0xAB]))), "= 0x01ab");
+        assert_eq!(shown(Values::Text(Bytes::from_static(b"a\x1b"))), "= \"a\\x1b\"");
+        let secret = Secret::new(Bytes::from_static(b"hunter2"));
+        assert_eq!(secret.reveal().as_ref(), b"hunter2");
+        let access = Access { values: Values::Secret(secret), ..Access::whole(Class::Security, None) };
+        assert_eq!(text(smallvec![access.clone()]), "security = *** (a function)");
+        assert!(!format!("{access:?}").contains("hunter2"));
     }
 }

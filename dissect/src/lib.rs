@@ -5,8 +5,7 @@
 //! [`Dissector::decode`] says what it means, and then either
 //! [`Dissector::forwarded`] and [`Dissector::translate`] when it goes to the
 //! device, or [`Dissector::deny`] for the protocol's own refusal. Frames of
-//! the device go through [`Dissector::answer`], which pairs them. What a
-//! connection that is carried as bytes shows in the clear, an [`Observer`] sees.
+//! the device go through [`Dissector::answer`], which pairs them.
 //!
 //! This crate never decides, never reads a clock and never does I/O. It gives
 //! out whole frames only, and the bytes of a [`Request`] are the bytes that
@@ -14,18 +13,29 @@
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod area;
 mod display;
 mod dissector;
+mod enip;
 mod modbus;
-mod observer;
+mod name;
+mod number;
 mod opaque;
 mod operation;
+mod place;
 mod reader;
+mod s7;
+mod s7plus;
 
+pub use area::{AddressUnit, Addresses, Area};
 pub use dissector::{
     Answer, Content, Denial, Direction, Dissector, Expects, Flaw, Framing, Key, Malformed, Outcome, Request,
     Unframed,
 };
 pub use modbus::{LONGEST_FRAME, PENDING};
-pub use observer::{EXAMINED, Fact, FactName, LONGEST_VALUE, Observer};
-pub use operation::{Access, Area, Carriage, Class, Effect, Operation, Place, Protocol, Range, Values};
+pub use name::{LONGEST_NAME, Name, NameKind, NotAName};
+pub use number::{ByteOrder, Number, NumberKind};
+pub use operation::{
+    Access, Carriage, Class, Connection, Effect, Operation, Protocol, Range, Secret, Values,
+};
+pub use place::{Object, Place};

@@ -7,13 +7,11 @@
 //!
 //! It never guesses where a frame begins: a header that can't be one is lost
 //! framing. Requests are decoded in [`request`], answers in [`answer`], names
-//! and classes of all function codes stand in [`function`], those of the
-//! engineering protocol inside function 90 in [`umas`].
+//! and classes of all function codes stand in [`function`].
 
 mod answer;
 mod function;
 mod request;
-mod umas;
 
 use crate::dissector::{Answer, Denial, Direction, Expects, Framing, Key, Outcome, Request, Unframed};
 use answer::Asked;

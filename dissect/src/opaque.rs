@@ -11,9 +11,9 @@ pub(crate) fn frame(buffered: &[u8]) -> Framing {
     NonZeroUsize::new(buffered.len()).map_or(Framing::Partial, Framing::Whole)
 }
 
-pub(crate) fn decode(frame: Bytes) -> Request {
+pub(crate) fn decode(protocol: Protocol, frame: Bytes) -> Request {
     let operation = Operation {
-        protocol: Protocol::Tcp,
+        protocol,
         function: "use of the service",
         accesses: smallvec![Access::whole(Class::Use, None)],
     };
@@ -31,7 +31,13 @@ mod tests {
 
     #[test]
     fn every_piece_is_whole_and_has_no_refusal() {
-        let mut dissector = Dissector::new(Protocol::Tcp);
+        for protocol in [Protocol::Tcp, Protocol::S7Plus] {
+            is_opaque(protocol);
+        }
+    }
+
+    fn is_opaque(protocol: Protocol) {
+        let mut dissector = Dissector::new(protocol);
         assert_eq!(dissector.frame(Direction::FromClient, b""), Framing::Partial);
         assert_eq!(
             dissector.frame(Direction::FromDevice, b"SSH-2.0"),
@@ -41,6 +47,7 @@ mod tests {
         let Content::Operation(operation) = &request.content else {
             panic!("opaque bytes are one operation")
         };
+        assert_eq!(operation.protocol, protocol);
         assert_eq!(operation.to_string(), "use (use of the service)");
         assert_eq!(dissector.deny(&request, Denial::Function), None);
     }

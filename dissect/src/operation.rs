@@ -6,6 +6,8 @@
 //! write, with which values. The set of single addresses that the accesses
 //! cover are the operation's *atoms*; policy judges each of them.
 
+use crate::number::{ByteOrder, NumberKind};
+use crate::place::Place;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::fmt;
@@ -16,18 +18,28 @@ use std::fmt;
 pub enum Protocol {
     /// Modbus/TCP with an MBAP header.
     Modbus,
+    /// S7 communication over ISO on TCP.
+    S7,
+    /// S7 communication plus, which newer controllers speak on the same port;
+    /// carried as bytes without being understood.
+    S7Plus,
+    /// EtherNet/IP over TCP with CIP explicit messages.
+    Enip,
     /// Any other TCP service, carried as bytes without being understood.
     Tcp,
 }
 
 impl Protocol {
     /// Every protocol, in the order in which listings show them.
-    pub const ALL: [Self; 2] = [Self::Modbus, Self::Tcp];
+    pub const ALL: [Self; 5] = [Self::Modbus, Self::S7, Self::S7Plus, Self::Enip, Self::Tcp];
 
     /// The protocol's word in policy actions and in `targets.toml`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Modbus => "modbus",
+            Self::S7 => "s7",
+            Self::S7Plus => "s7plus",
+            Self::Enip => "enip",
             Self::Tcp => "tcp",
         }
     }
@@ -40,8 +52,8 @@ impl Protocol {
     /// Whether requests are decoded, or the bytes only carried and recorded.
     pub fn carriage(self) -> Carriage {
         match self {
-            Self::Modbus => Carriage::Decoded,
-            Self::Tcp => Carriage::Opaque,
+            Self::Modbus | Self::S7 | Self::Enip => Carriage::Decoded,
+            Self::S7Plus | Self::Tcp => Carriage::Opaque,
         }
     }
 }
@@ -183,64 +195,6 @@ pub enum Effect {
     Changes,
 }
 
-/// An addressable area of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Area {
-    /// Modbus coils, single bits (0xxxx).
-    Coil,
-    /// Modbus discrete inputs, single bits, read only (1xxxx).
-    Discrete,
-    /// Modbus input registers, 16 bits, read only (3xxxx).
-    Input,
-    /// Modbus holding registers, 16 bits (4xxxx).
-    Holding,
-    /// Modbus file records; the address is `file << 16 | record`.
-    File,
-}
-
-impl Area {
-    /// Every area.
-    pub const ALL: [Self; 5] = [Self::Coil, Self::Discrete, Self::Input, Self::Holding, Self::File];
-
-    /// The area's word in policy actions.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Coil => "coil",
-            Self::Discrete => "discrete",
-            Self::Input => "input",
-            Self::Holding => "holding",
-            Self::File => "file",
-        }
-    }
-
-    /// The area of that name, `None` for a word that is no area.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|area| area.name() == name)
-    }
-
-    /// The protocol whose devices have this area.
-    pub fn protocol(self) -> Protocol {
-        match self {
-            Self::Coil | Self::Discrete | Self::Input | Self::Holding | Self::File => Protocol::Modbus,
-        }
-    }
-
-    /// The largest address that exists in the area, inclusive.
-    pub fn last_address(self) -> u32 {
-        match self {
-            Self::Coil | Self::Discrete | Self::Input | Self::Holding => 0xFFFF,
-            Self::File => 0xFFFF_FFFF,
-        }
-    }
-}
-
-impl fmt::Display for Area {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
-
 /// An inclusive range of zero-based addresses, never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Range {
@@ -292,15 +246,6 @@ impl fmt::Display for Range {
     }
 }
 
-/// Where in the device an access takes place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// The area.
-    pub area: Area,
-    /// The addresses within it.
-    pub range: Range,
-}
-
 /// The values that an access carries towards the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Values {
@@ -312,15 +257,72 @@ pub enum Values {
     /// 16-bit words in address order, each big endian.
     Words(Bytes),
     /// A masked write: new = (old AND `and`) OR (`or` AND NOT `and`)
-    /// (Modbus Application Protocol V1.1b3, 6.16).
+    /// (Modbus Application Protocol V1.1b3, 6.16). Bits above the width of
+    /// the element are 0 in both.
     Masked {
         /// Bits that keep their old value.
-        and: u16,
+        and: u64,
         /// New value of the other bits.
-        or: u16,
+        or: u64,
+    },
+    /// Numbers of one kind in address order. A part of a number at the end
+    /// is possible, and is no number.
+    Numbers {
+        /// Their kind.
+        kind: NumberKind,
+        /// The order of the bytes of each.
+        order: ByteOrder,
+        /// Their bytes.
+        bytes: Bytes,
     },
     /// Bytes without a type that policy could compare.
     Untyped(Bytes),
+    /// What the protocol writes out in characters, such as the name of a
+    /// block; not necessarily printable.
+    Text(Bytes),
+    /// The module of a rack that a connection is for.
+    Module {
+        /// What kind of peer the client says it is.
+        connection: Connection,
+        /// 0 to 7.
+        rack: u8,
+        /// 0 to 31.
+        slot: u8,
+    },
+    /// What nobody is shown unless they ask for it: a password.
+    Secret(Secret),
+}
+
+/// What a client says it is when it connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Connection {
+    /// A programming device (PG).
+    Programmer,
+    /// An operator panel (OP).
+    Operator,
+    /// Another controller or a simple client.
+    Basic,
+}
+
+/// Bytes that neither `Debug` nor any `Display` shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Bytes);
+
+impl Secret {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for someone who has asked for them.
+    pub fn reveal(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
 }
 
 /// One access of an operation.

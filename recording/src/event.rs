@@ -83,9 +83,9 @@ pub enum Event {
         #[serde(serialize_with = "bounded")]
         reason: String,
     },
-    /// The device answered a request.
+    /// The device answered a request, or sent something by itself.
     Answer {
-        /// The number of the request that is answered.
+        /// The number of the request that is answered, or [`Event::UNASKED`].
         request: u64,
         /// The channel, as numbered within the session.
         channel: u32,
@@ -98,23 +98,6 @@ pub enum Event {
         text: String,
         /// Whether the device refused.
         refused: bool,
-    },
-    /// An opaque channel showed something in the clear: what it is, a version,
-    /// a name, the fingerprint of a key.
-    Observed {
-        /// The channel, as numbered within the session.
-        channel: u32,
-        /// The tap at which it was seen: `from_client` or `from_device`.
-        #[serde(serialize_with = "bounded")]
-        tap: String,
-        /// Where in that tap the piece begins that showed it.
-        offset: u64,
-        /// What it is about, e.g. `tls.server-name`.
-        #[serde(serialize_with = "bounded")]
-        fact: String,
-        /// What was shown, as the peer wrote it.
-        #[serde(serialize_with = "bounded")]
-        value: String,
     },
     /// A direction lost its framing; the channel is closed for it.
     Unframed {
@@ -162,6 +145,9 @@ pub enum Event {
 }
 
 impl Event {
+    /// In place of a request's number: the device sent this by itself.
+    pub const UNASKED: u64 = 0;
+
     /// The channel that this event ends.
     pub(crate) fn closes(&self) -> Option<u32> {
         match self {
@@ -171,7 +157,6 @@ impl Event {
             | Self::ChannelConnected { .. }
             | Self::Operation { .. }
             | Self::Answer { .. }
-            | Self::Observed { .. }
             | Self::Unframed { .. }
             | Self::TermsChanged { .. }
             | Self::PathChanged { .. }
@@ -191,7 +176,6 @@ impl Event {
             | Self::ChannelClosed { .. }
             | Self::Operation { .. }
             | Self::Answer { .. }
-            | Self::Observed { .. }
             | Self::Unframed { .. }
             | Self::PathChanged { .. }
             | Self::ClockStep { .. }

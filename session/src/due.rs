@@ -38,11 +38,13 @@ enum Owed {
     },
 }
 
-/// A request that was answered.
+/// What a frame of the device answers.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answered {
     InTime(u64),
     Late(u64),
+    /// Nobody asked: the device sent it by itself, as its protocol lets it.
+    Unasked,
 }
 
 impl Due {

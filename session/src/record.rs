@@ -3,7 +3,7 @@
 
 use authz::PolicyHash;
 use bytes::Bytes;
-use dissect::{Effect, FactName, Protocol};
+use dissect::{Effect, Protocol};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -131,9 +131,9 @@ pub enum Event {
         /// Why; empty for an allowed one.
         reason: String,
     },
-    /// The device answered a request.
+    /// The device answered a request, or sent something by itself.
     Answer {
-        /// The request's number.
+        /// The request's number, or [`UNASKED`].
         request: u64,
         /// The channel.
         channel: u32,
@@ -145,19 +145,6 @@ pub enum Event {
         text: String,
         /// Whether it refused.
         refused: bool,
-    },
-    /// An opaque channel showed something in the clear.
-    Observed {
-        /// The channel.
-        channel: u32,
-        /// The tap at which it was seen: `from_client` or `from_device`.
-        tap: Tap,
-        /// Where in the tap the piece begins that showed it.
-        offset: u64,
-        /// What it is about.
-        fact: FactName,
-        /// What was shown, as the peer wrote it.
-        value: String,
     },
     /// A direction lost its framing; the channel is closed for it.
     Unframed {
@@ -193,6 +180,9 @@ pub enum Event {
         text: String,
     },
 }
+
+/// In place of a request's number: the device sent this by itself.
+pub const UNASKED: u64 = 0;
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

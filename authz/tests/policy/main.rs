@@ -2,6 +2,7 @@
 //! judged.
 
 mod folder;
+mod protocols;
 mod sample;
 mod traps;
 
@@ -61,7 +62,7 @@ fn modbus(accesses: impl IntoIterator<Item = Access>) -> Operation {
 }
 
 fn read(area: Area, first: u32, count: u32) -> Access {
-    let place = Place { area, range: Range::counted(first, count).expect("a range") };
+    let place = Place::Range { area, range: Range::counted(first, count).expect("a range") };
     Access { class: Class::Read, unit: Some(1), place: Some(place), values: Values::None }
 }
 
@@ -69,6 +70,6 @@ fn write(first: u32, words: &[u16]) -> Access {
     let count = u32::try_from(words.len()).expect("few words");
     let range = Range::counted(first, count).expect("a range");
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-    let place = Some(Place { area: Area::Holding, range });
+    let place = Some(Place::Range { area: Area::Holding, range });
     Access { class: Class::Write, unit: Some(1), place, values: Values::Words(Bytes::from(bytes)) }
 }

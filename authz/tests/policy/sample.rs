@@ -269,8 +269,10 @@ fn terms_survive_being_written_down() {
     let longer = [bytes.as_slice(), &[0]].concat();
     assert!(Terms::from_bytes(&longer).is_err(), "one byte more");
     let mut other_version = bytes.clone();
-    other_version[0] = 2;
-    assert!(matches!(Terms::from_bytes(&other_version), Err(authz::TermsError::Version(2))));
+    other_version[0] += 1;
+    assert!(
+        matches!(Terms::from_bytes(&other_version), Err(authz::TermsError::Version(version)) if version == bytes[0] + 1)
+    );
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
         flipped[at] ^= 0x80;

@@ -6,9 +6,11 @@
 //! device might read it differently from us.
 
 use super::function::{diagnostic, name, undecoded_class};
-use super::{COUNTED_FROM, Header, umas};
+use super::{COUNTED_FROM, Header};
+use crate::area::Area;
 use crate::dissector::{Content, Expects, Flaw, Key, Malformed, Request};
-use crate::operation::{Access, Area, Class, Operation, Place, Protocol, Range, Values};
+use crate::operation::{Access, Class, Operation, Protocol, Range, Values};
+use crate::place::Place;
 use crate::reader::Reader;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
@@ -84,7 +86,6 @@ fn meaning(frame: &Bytes, header: Header) -> Result<Meaning, Flaw> {
         23 => exchange(fields, unit)?,
         24 => smallvec![read_fifo(fields, unit)?],
         43 => return encapsulated(fields, unit),
-        umas::FUNCTION => return engineering(fields, unit),
         other => smallvec![Access::whole(undecoded_class(other), unit)],
     };
     Ok(Meaning { function: name(header.function), accesses, expects: Expects::Answer })
@@ -100,7 +101,7 @@ fn bare(fields: Reader, class: Class, unit: Option<u8>) -> Result<SmallVec<[Acce
 fn place(area: Area, first: u16, count: u16) -> Result<Place, Flaw> {
     Range::counted(first.into(), count.into())
         .filter(|range| range.last() <= area.last_address())
-        .map(|range| Place { area, range })
+        .map(|range| Place::Range { area, range })
         .ok_or(Flaw::Address)
 }
 
@@ -170,7 +171,7 @@ fn counted_values(fields: &mut Reader, expected: u16) -> Result<Bytes, Flaw> {
 /// 6.16.
 fn mask_register(mut fields: Reader, unit: Option<u8>) -> Result<Access, Flaw> {
     let address = fields.word()?;
-    let values = Values::Masked { and: fields.word()?, or: fields.word()? };
+    let values = Values::Masked { and: fields.word()?.into(), or: fields.word()?.into() };
     fields.end()?;
     Ok(access(Class::Write, unit, place(Area::Holding, address, 1)?, values))
 }
@@ -190,7 +191,7 @@ fn read_fifo(mut fields: Reader, unit: Option<u8>) -> Result<Access, Flaw> {
     fields.end()?;
     let last = first.saturating_add(FIFO_WORDS.saturating_sub(1)).min(Area::Holding.last_address());
     let range = Range::new(first, last).ok_or(Flaw::Address)?;
-    Ok(access(Class::Read, unit, Place { area: Area::Holding, range }, Values::None))
+    Ok(access(Class::Read, unit, Place::Range { area: Area::Holding, range }, Values::None))
 }
 
 /// 6.14: groups of seven bytes, each naming records of one file.
@@ -237,11 +238,10 @@ fn file_records(fields: &mut Reader) -> Result<(Place, u16), Flaw> {
     }
     let at = |record: u16| u32::from(file) << 16 | u32::from(record);
     let range = Range::new(at(record), at(last)).ok_or(Flaw::Address)?;
-    Ok((Place { area: Area::File, range }, count))
+    Ok((Place::Range { area: Area::File, range }, count))
 }
 
-/// 6.8: a sub-function and its data, two bytes for all but the echo, and zero
-/// where it says nothing.
+/// 6.8: a sub-function and its data, two bytes for all but the echo.
 fn diagnostics(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
     let sub_function = fields.word()?;
     let (function, class) = diagnostic(sub_function);
@@ -252,9 +252,8 @@ fn diagnostics(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
         (0, _) => return Err(Flaw::Length),
         (1, [0x00 | 0xFF, 0x00]) | (3, [_, 0x00]) => {}
         (1 | 3, [high, low]) => return Err(Flaw::Value { value: u16::from_be_bytes([*high, *low]) }),
+        (_, [_, _]) => {}
         (_, _) if class == Class::Unknown => {}
-        (_, [0, 0]) => {}
-        (_, [high, low]) => return Err(Flaw::Value { value: u16::from_be_bytes([*high, *low]) }),
         (_, _) => return Err(Flaw::Length),
     }
     // A device in listen only mode answers nothing, not even this.
@@ -275,36 +274,8 @@ fn encapsulated(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
             }
             ("read device identification", Class::Identify)
         }
-        // Reads or writes an object of some node of a CAN network behind the
-        // device, in a way that CiA 309-2 defines and V1.1b3 does not.
         0x0D => ("CANopen general reference", Class::Unknown),
         _ => (name(43), Class::Unknown),
     };
     Ok(Meaning { function, accesses: smallvec![Access::whole(class, unit)], expects: Expects::Answer })
-}
-
-/// Function 90: the session's byte, the code, data that goes with it.
-fn engineering(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
-    let _session = fields.byte()?;
-    let (function, class) = umas::code(fields.byte()?);
-    let data = fields.rest();
-    let values = match class {
-        Class::Write | Class::ProgramWrite => Values::Untyped(data),
-        Class::Housekeeping
-        | Class::Identify
-        | Class::Read
-        | Class::Subscribe
-        | Class::Control
-        | Class::ProgramRead
-        | Class::FileRead
-        | Class::FileWrite
-        | Class::TimeSet
-        | Class::Security
-        | Class::Diagnostic
-        | Class::Route
-        | Class::Use
-        | Class::Unknown => Values::None,
-    };
-    let accesses = smallvec![Access { class, unit, place: None, values }];
-    Ok(Meaning { function, accesses, expects: Expects::Answer })
 }

@@ -6,9 +6,9 @@ use crate::desk::Desk;
 use crate::due::Answered;
 use crate::input::{By, PIECE};
 use crate::intake::Cut;
-use crate::record::{Event, Tap};
+use crate::record::{Event, Tap, UNASKED};
 use bytes::Bytes;
-use dissect::{Carriage, Direction, Framing, Outcome};
+use dissect::{Carriage, Direction, Framing, Key, Outcome};
 
 impl Channel {
     /// Records bytes from the device, pairs its answers with their requests
@@ -24,12 +24,11 @@ impl Channel {
         }
         self.from_device.push(&bytes);
         let length = bytes.len();
-        let facts = self.observe(Direction::FromDevice, &bytes);
-        self.taps.bytes(desk.now, Tap::FromDevice, bytes, actions);
+        self.taps.bytes(desk.now, Tap::FromDevice, bytes.clone(), actions);
+        self.tell_sights(Direction::FromDevice, &bytes, desk, actions);
         if self.device != Side::Sending || length > PIECE {
             return Err(Close::soft(By::Device, "more bytes than were asked for"));
         }
-        self.record_facts(facts, desk, actions);
         loop {
             match self.dissector.frame(Direction::FromDevice, self.from_device.bytes()) {
                 Framing::Partial => return Ok(()),
@@ -51,7 +50,7 @@ impl Channel {
         match self.protocol.carriage() {
             Carriage::Opaque => {}
             Carriage::Decoded => {
-                let Some(answered) = answer.key.and_then(|key| self.due.answered(key)) else {
+                let Some(answered) = self.answered(answer.key, &answer.outcome) else {
                     return Err(Close::soft(By::Device, "an answer to which there is no request"));
                 };
                 actions.push(desk.event(self.answer_event(&answered, offset, &frame, &answer.outcome)));
@@ -68,15 +67,29 @@ impl Channel {
         Ok(())
     }
 
+    /// To what the device's frame belongs; `None` if it may not pass.
+    fn answered(&mut self, key: Option<Key>, outcome: &Outcome) -> Option<Answered> {
+        match (key, outcome) {
+            (Some(key), _) => self.due.answered(key),
+            (None, Outcome::Push { .. }) => Some(Answered::Unasked),
+            (
+                None,
+                Outcome::Done
+                | Outcome::Refused { .. }
+                | Outcome::Values { .. }
+                | Outcome::Several(_)
+                | Outcome::Unreadable,
+            ) => None,
+        }
+    }
+
     fn answer_event(&self, answered: &Answered, offset: u64, frame: &Bytes, outcome: &Outcome) -> Event {
         let (request, text) = match answered {
             Answered::InTime(request) => (*request, outcome.to_string()),
             Answered::Late(request) => (*request, format!("late: {outcome}")),
+            Answered::Unasked => (UNASKED, outcome.to_string()),
         };
-        let refused = match outcome {
-            Outcome::Refused { .. } => true,
-            Outcome::Done | Outcome::Values { .. } | Outcome::Unreadable => false,
-        };
+        let refused = outcome.is_refusal();
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         Event::Answer { request, channel: self.id, offset, length, text, refused }
     }

@@ -81,6 +81,7 @@ impl Channel {
     /// Sends the denials whose turn has come.
     pub(super) fn send_denials(&mut self, desk: &Desk, actions: &mut Vec<Action>) {
         while let Some(bytes) = self.due.next_denial() {
+            let bytes = self.dissector.inject(bytes);
             self.taps.bytes(desk.now, Tap::ToClient, bytes.clone(), actions);
             actions.push(Action::ToClient { channel: self.id, bytes });
         }
@@ -135,11 +136,18 @@ impl Channel {
                 let reason = "an identifier is used again although its answer is overdue";
                 return Err(Close::soft(By::Client, reason));
             }
-            if self.due.len() >= desk.outstanding || self.due.holds(request.key) {
+            if self.due.len() >= self.outstanding(desk) || self.due.holds(request.key) {
                 return Ok(false);
             }
         }
         Ok(desk.pace.next(desk.now) <= desk.now)
+    }
+
+    /// Requests that may be under way: no more than the target's limit, and
+    /// than the device itself has agreed to.
+    fn outstanding(&self, desk: &Desk) -> usize {
+        let agreed = self.dissector.parallel().map_or(usize::MAX, |agreed| agreed.get().into());
+        desk.outstanding.min(agreed)
     }
 
     fn judge(&mut self, head: Head, desk: &mut Desk, actions: &mut Vec<Action>) -> Result<(), Close> {
@@ -181,6 +189,7 @@ impl Channel {
     /// Records the request for the device. It goes with the next release.
     fn admit(&mut self, number: u64, head: Head, effect: Effect, desk: &mut Desk, actions: &mut Vec<Action>) {
         let Head { offset, request } = head;
+        self.dissector.admitted(&request);
         let bytes = self.dissector.translate(Direction::FromClient, request.frame.clone());
         if bytes == request.frame {
             self.taps.same(desk.now, Tap::ToDevice, &bytes, (Tap::FromClient, offset), actions);
@@ -210,12 +219,16 @@ impl Channel {
         let Judgement { reason, rule, .. } = judgement;
         let operation = text;
         actions.push(Action::Notice(Notice::Denied { channel: self.id, operation, reason, rule }));
-        match answer {
-            Some(bytes) => {
+        match (answer, head.request.expects) {
+            (Some(bytes), _) => {
                 self.due.deny(bytes);
                 Ok(())
             }
-            None => Err(Close::soft(By::Gateway, "a refused request to which the protocol has no refusal")),
+            // Nobody waits for an answer to it, so none is missing.
+            (None, Expects::Nothing) => Ok(()),
+            (None, Expects::Answer) => {
+                Err(Close::soft(By::Gateway, "a refused request to which the protocol has no refusal"))
+            }
         }
     }
 

@@ -8,6 +8,8 @@ mod endings;
 mod limits;
 mod opaque;
 mod oracle;
+mod protocols;
 mod requests;
 mod sim;
+mod speech;
 mod storage;

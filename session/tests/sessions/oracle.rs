@@ -2,41 +2,13 @@
 //! against a reference that knows only what each request deserves. What has
 //! to hold at every instant is checked by [`Sim`] at every action.
 
-use crate::sim::{Options, Rights, Sim, adu, allowed, answer, exception, frames, read, terms, write};
+use crate::sim::{Options, Rights, Sim, terms};
+use crate::speech::{Ask, answer, frames, opening};
 use authz::{Limits, Mode};
-use dissect::Protocol;
+use dissect::{Carriage, Protocol};
 use proptest::prelude::*;
 use session::{EndCause, How, Input};
 use std::time::Duration;
-
-/// A request without its identifier.
-#[derive(Debug, Clone, Copy)]
-enum Ask {
-    Read(u16),
-    Write(u16, u16),
-    Broken,
-}
-
-impl Ask {
-    fn frame(self, transaction: u16) -> Vec<u8> {
-        match self {
-            Self::Read(address) => read(transaction, address, 1),
-            Self::Write(address, value) => write(transaction, address, value),
-            Self::Broken => adu(transaction, &[6, 0, 100]),
-        }
-    }
-
-    /// The code with which it is refused, `None` if it is allowed.
-    fn refused(self) -> Option<u8> {
-        match self {
-            Self::Broken => Some(3),
-            Self::Read(_) | Self::Write(..) if allowed(Rights::Wide, &self.frame(0)) => None,
-            Self::Write(100..=199, _) => Some(3),
-            Self::Write(300, _) => Some(1),
-            Self::Read(_) | Self::Write(..) => Some(2),
-        }
-    }
-}
 
 fn ask() -> impl Strategy<Value = Ask> {
     prop_oneof![
@@ -79,6 +51,7 @@ fn mode() -> impl Strategy<Value = Mode> {
 /// One channel with peers that keep to the rules.
 struct Peers {
     sim: Sim,
+    protocol: Protocol,
     to_say: Vec<u8>,
     said: usize,
     answered: usize,
@@ -113,7 +86,8 @@ impl Peers {
 
     /// What the device has to say to all that it received.
     fn answers(&self) -> Vec<u8> {
-        frames(self.sim.sent_to_device(1)).into_iter().flat_map(answer).collect()
+        let frames = frames(self.protocol, self.sim.sent_to_device(1));
+        frames.into_iter().flat_map(|frame| answer(self.protocol, frame)).collect()
     }
 
     /// Until nobody has anything to say.
@@ -141,7 +115,7 @@ enum Chaos {
     Ticket,
     Wait(u16),
     Terms(bool),
-    Open(u32, bool),
+    Open(u32, Protocol),
     Finish(u32, bool),
     Broken(u32),
     End(usize),
@@ -161,7 +135,8 @@ fn chaos() -> impl Strategy<Value = Chaos> {
         6 => Just(Chaos::Ticket),
         3 => (0..6000_u16).prop_map(Chaos::Wait),
         2 => any::<bool>().prop_map(Chaos::Terms),
-        3 => (1..20_u32, any::<bool>()).prop_map(|(channel, opaque)| Chaos::Open(channel, opaque)),
+        3 => (1..20_u32, proptest::sample::select(&Protocol::ALL[..]))
+            .prop_map(|(channel, protocol)| Chaos::Open(channel, protocol)),
         1 => (channel(), any::<bool>()).prop_map(|(channel, client)| Chaos::Finish(channel, client)),
         1 => channel().prop_map(Chaos::Broken),
         1 => (0..EndCause::ALL.len()).prop_map(Chaos::End),
@@ -171,22 +146,28 @@ fn chaos() -> impl Strategy<Value = Chaos> {
 
 fn happen(sim: &mut Sim, chaos: &Chaos) {
     match chaos {
-        Chaos::Client(channel, ask, id) => sim.client_says(*channel, &ask.frame(*id)),
+        Chaos::Client(channel, ask, id) => {
+            let frame = ask.frame(sim.protocol(*channel), *id);
+            sim.client_says(*channel, &frame);
+        }
         Chaos::ClientBytes(channel, bytes) => sim.client_says(*channel, bytes),
-        Chaos::Device(channel) if sim.is_decoded(*channel) => {
-            let last = frames(sim.sent_to_device(*channel)).last().map(|frame| answer(frame));
+        Chaos::Device(channel) => {
+            let protocol = sim.protocol(*channel);
+            let last = match protocol.carriage() {
+                Carriage::Decoded => {
+                    frames(protocol, sim.sent_to_device(*channel)).last().map(|frame| answer(protocol, frame))
+                }
+                Carriage::Opaque => Some(answer(protocol, b"")),
+            };
             sim.device_says(*channel, &last.unwrap_or_default());
         }
-        Chaos::Device(channel) => sim.device_says(*channel, b"screen"),
         Chaos::DeviceBytes(channel, bytes) => sim.device_says(*channel, bytes),
         Chaos::Ticket => sim.durable(),
         Chaos::Wait(milliseconds) => sim.wait(Duration::from_millis((*milliseconds).into())),
         Chaos::Terms(wide) => {
             sim.give(Input::NewTerms(terms(if *wide { Rights::Wide } else { Rights::Narrow })));
         }
-        Chaos::Open(channel, opaque) if !sim.confirmed.contains(channel) => {
-            sim.open(*channel, if *opaque { Protocol::Tcp } else { Protocol::Modbus });
-        }
+        Chaos::Open(channel, protocol) if !sim.confirmed.contains(channel) => sim.open(*channel, *protocol),
         Chaos::Open(..) => {}
         Chaos::Finish(channel, true) => sim.give(Input::ClientFinished { channel: *channel }),
         Chaos::Finish(channel, false) => sim.give(Input::DeviceFinished { channel: *channel }),
@@ -215,28 +196,33 @@ proptest! {
         mode in mode(),
         outstanding in 1..6_u16,
         rate in proptest::option::of(50..2000_u32),
+        protocol in proptest::sample::select(&[Protocol::Modbus, Protocol::S7, Protocol::Enip][..]),
     ) {
         let limits = Limits { outstanding, requests_per_second: rate, ..Limits::default() };
-        let requests: Vec<_> = (0_u16..).zip(&asks).map(|(id, ask)| ask.frame(id)).collect();
-        let sim = Sim::plc(Options { mode, limits, ..Options::default() });
-        let mut peers = Peers { sim, to_say: requests.concat(), said: 0, answered: 0 };
+        let opening = opening(protocol);
+        let requests: Vec<_> = (0_u16..).zip(&asks).map(|(id, ask)| ask.frame(protocol, id)).collect();
+        let mut sim = Sim::new(Options { mode, limits, ..Options::default() });
+        sim.open(1, protocol);
+        let to_say = [opening.concat(), requests.concat()].concat();
+        let mut peers = Peers { sim, protocol, to_say, said: 0, answered: 0 };
         for turn in &turns {
             peers.take(turn);
         }
         peers.finish();
-        let (mut to_device, mut to_client) = (Vec::new(), Vec::new());
-        for (request, ask) in requests.iter().zip(&asks) {
-            match ask.refused() {
+        let answers = opening.iter().flat_map(|request| answer(protocol, request));
+        let (mut to_device, mut to_client) = (opening.concat(), answers.collect::<Vec<u8>>());
+        for ((id, ask), request) in (0_u16..).zip(&asks).zip(&requests) {
+            match ask.refusal(protocol, id) {
                 None => {
                     to_device.extend_from_slice(request);
-                    to_client.extend_from_slice(&answer(request));
+                    to_client.extend_from_slice(&answer(protocol, request));
                 }
-                Some(code) => to_client.extend_from_slice(&exception(request, code)),
+                Some(refusal) => to_client.extend_from_slice(&refusal),
             }
         }
         prop_assert_eq!(peers.sim.sent_to_device(1), to_device);
         prop_assert_eq!(peers.sim.sent_to_client(1), to_client);
-        prop_assert_eq!(peers.sim.core.counts().operations, asks.len() as u64);
+        prop_assert_eq!(peers.sim.core.counts().operations, (opening.len() + asks.len()) as u64);
     }
 
     #[test]
@@ -245,12 +231,13 @@ proptest! {
         mode in mode(),
         outstanding in 1..6_u16,
         rate in proptest::option::of(1..50_u32),
+        third in proptest::sample::select(&Protocol::ALL[..]),
     ) {
         let limits = Limits { outstanding, requests_per_second: rate, channels: 3, ..Limits::default() };
         let mut sim = Sim::new(Options { mode, limits, ..Options::default() });
         sim.open(1, Protocol::Modbus);
-        sim.open(2, Protocol::Modbus);
-        sim.open(3, Protocol::Tcp);
+        sim.open(2, Protocol::S7);
+        sim.open(3, third);
         let mut final_count = None;
         for happening in &happenings {
             happen(&mut sim, happening);

@@ -6,6 +6,7 @@
 //! - no frame reaches the device that the present terms don't allow;
 //! - nothing is sent on a closed channel or after the end.
 
+use crate::speech;
 use authz::{Ask, Assurance, Files, Handle, Limits, Mode, Policy, TargetId, Terms};
 use bytes::Bytes;
 use dissect::{Direction, Protocol};
@@ -28,7 +29,13 @@ address = "127.0.0.1"
 
 [target.services]
 plc = "502/tcp modbus"
+s7 = "102/tcp"
+logix = "44818/tcp enip"
+hmi = "103/tcp s7plus"
 vnc = "5900/tcp"
+
+[target.tags]
+setpoints = "s7:db1[200-399]:u16"
 "#;
 
 const CONDITIONS: &str = r#"
@@ -40,16 +47,29 @@ weekly = ["tue 20:00 - tue 22:00"]
 members = ["operator-1"]
 "#;
 
-/// Reads anywhere, writes in bounds, one register that wants an approval.
+/// Reads anywhere, writes in bounds, one register that wants an approval;
+/// the same in every protocol.
 const WIDE: &str = "\
 p, person:tech-1@vendor-a, press-line/plc7, modbus:read, , allow
 p, person:tech-1@vendor-a, press-line/plc7, modbus:write:holding[100-199], value:0..900, allow
 p, person:tech-1@vendor-a, press-line/plc7, modbus:write:holding[300], approval:shift-lead, allow
+p, person:tech-1@vendor-a, press-line/plc7, s7:read, , allow
+p, person:tech-1@vendor-a, press-line/plc7, s7:subscribe, , allow
+p, person:tech-1@vendor-a, press-line/plc7, s7:write:tag[setpoints], value:0..900, allow
+p, person:tech-1@vendor-a, press-line/plc7, s7:write:db1[600-601], approval:shift-lead, allow
+p, person:tech-1@vendor-a, press-line/plc7, enip:read, , allow
+p, person:tech-1@vendor-a, press-line/plc7, enip:write:symbol[Data[100-199]], value:0..900, allow
+p, person:tech-1@vendor-a, press-line/plc7, enip:write:symbol[Data[300]], approval:shift-lead, allow
 p, person:tech-1@vendor-a, press-line/plc7, tcp:use, opaque-accepted, allow
+p, person:tech-1@vendor-a, press-line/plc7, s7plus:use, opaque-accepted, allow
 ";
 
 /// Only a few registers to read.
-const NARROW: &str = "p, person:tech-1@vendor-a, press-line/plc7, modbus:read:holding[0-9], , allow\n";
+const NARROW: &str = "\
+p, person:tech-1@vendor-a, press-line/plc7, modbus:read:holding[0-9], , allow
+p, person:tech-1@vendor-a, press-line/plc7, s7:read:db1[0-19], , allow
+p, person:tech-1@vendor-a, press-line/plc7, enip:read:symbol[Data[0-9]], , allow
+";
 
 /// The same until 22:00, an hour after the session's start, and the screen.
 const EVENING: &str = "\
@@ -142,7 +162,7 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The reference model of the policies, for open windows,, on raw bytes.
+/// The reference model of the policies, for open windows, on raw bytes.
 pub(crate) fn allowed(rights: Rights, frame: &[u8]) -> bool {
     let word = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
     match (rights, frame[7]) {
@@ -248,6 +268,17 @@ impl Sim {
         sim
     }
 
+    /// A session with channel 1 to that protocol's service, opened and agreed.
+    pub(crate) fn speaking(protocol: Protocol, options: Options) -> Self {
+        let mut sim = Self::new(options);
+        sim.open(1, protocol);
+        for request in speech::opening(protocol) {
+            sim.client_says(1, &request);
+            sim.device_says(1, &speech::answer(protocol, &request));
+        }
+        sim
+    }
+
     pub(crate) fn open(&mut self, channel: u32, protocol: Protocol) {
         self.ask(channel, protocol);
         self.give(Input::DeviceConnected { channel });
@@ -257,6 +288,9 @@ impl Sim {
     pub(crate) fn ask(&mut self, channel: u32, protocol: Protocol) {
         let (service, port) = match protocol {
             Protocol::Modbus => ("plc", 502),
+            Protocol::S7 => ("s7", 102),
+            Protocol::S7Plus => ("hmi", 103),
+            Protocol::Enip => ("logix", 44818),
             Protocol::Tcp => ("vnc", 5900),
         };
         self.protocols.insert(channel, protocol);
@@ -346,9 +380,9 @@ impl Sim {
         self.closed.get(&channel).map_or("it is open", |(_, why)| why)
     }
 
-    /// Whether the channel speaks Modbus.
-    pub(crate) fn is_decoded(&self, channel: u32) -> bool {
-        self.protocols.get(&channel) == Some(&Protocol::Modbus)
+    /// What the channel speaks.
+    pub(crate) fn protocol(&self, channel: u32) -> Protocol {
+        self.protocols.get(&channel).copied().unwrap_or(Protocol::Tcp)
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -423,15 +457,14 @@ impl Sim {
             "bytes at the device that are not recorded"
         );
         let stable = self.stable.get(&channel).copied().unwrap_or_default();
-        let changes = match self.protocols[&channel] {
-            Protocol::Tcp => true,
-            Protocol::Modbus => {
-                let sent = frames(&self.sent_to_device(channel)[before..]);
-                assert_eq!(sent.concat(), bytes, "whole frames only");
-                assert!(sent.iter().all(|frame| allowed(self.rights, frame)), "a frame without a right");
-                sent.iter().any(|frame| !(1..=4).contains(&frame[7]))
-            }
-        };
+        let protocol = self.protocols[&channel];
+        let frames = speech::frames(protocol, &self.sent_to_device(channel)[before..]);
+        assert_eq!(frames.concat(), bytes, "whole frames only");
+        assert!(
+            frames.iter().all(|frame| speech::allowed(protocol, self.rights, frame)),
+            "a frame without a right"
+        );
+        let changes = frames.iter().any(|frame| speech::changes(protocol, frame));
         let has_to_be_stable = match self.mode {
             Mode::Default => changes,
             Mode::Durable => true,
