@@ -16,12 +16,12 @@ mod tests;
 
 use crate::config::Config;
 use crate::office::{Office, OfficeError};
-use crate::quic::Endpoint;
 use crate::run::{RunError, run};
 use crate::shutdown::Drained;
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, PolicyCommand};
 use clap::Parser;
 use clap::error::ErrorKind;
+use quinn::Endpoint;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::IsTerminal;
@@ -63,9 +63,16 @@ where
         Command::Check { config } => check::configuration(&config, arguments.connection.form()),
         Command::User(command) => remote::user(&arguments.connection, command),
         Command::Sessions(command) => remote::sessions(&arguments.connection, command),
+        Command::Policy(PolicyCommand::Actions) => actions(arguments.connection.form()),
         Command::Policy(command) => remote::policy(&arguments.connection, command),
         Command::Clock(command) => remote::clock(&arguments.connection, command),
     }
+}
+
+/// `policy actions`: the vocabulary of rules, which no configuration changes.
+fn actions(form: print::Form) -> Result<Exit, Failure> {
+    print::answer(form, &authz::vocabulary(), |words| print::actions(words))?;
+    Ok(Exit::Done)
 }
 
 fn start<S, F>(config: &Path, serve: S) -> Result<Exit, Failure>

@@ -15,9 +15,8 @@ mod written;
 
 use crate::clock::{Clock, SystemClock};
 use crate::problem::Problem;
-use crate::quic::Windows;
 use crate::sessions::Bounds;
-use crate::tls::Files;
+use crate::tls::{Files, Windows};
 use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -30,7 +30,13 @@ Examples:
 const POLICY_EXAMPLES: &str = "\
 Examples:
   gatehouse-gateway --socket admin.sock policy status
-  gatehouse-gateway --socket admin.sock policy apply";
+  gatehouse-gateway --socket admin.sock policy apply
+  gatehouse-gateway policy actions";
+
+const ACTIONS_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway policy actions
+  gatehouse-gateway policy actions --json";
 
 const CLOCK_EXAMPLES: &str = "\
 Examples:
@@ -151,6 +157,10 @@ pub(super) enum PolicyCommand {
     Apply,
     /// What is in force, and whether the folder differs
     Status,
+    /// Every action that a rule can have, with what it means; needs no
+    /// running gateway
+    #[command(after_help = ACTIONS_EXAMPLES)]
+    Actions,
 }
 
 #[derive(Debug, Subcommand)]

@@ -32,6 +32,11 @@ pub(super) fn answer<T: Serialize>(
     out.flush()
 }
 
+pub(super) fn actions(words: &[authz::Word]) -> String {
+    let row = |word: &authz::Word| [word.action.clone(), word.meaning.to_owned()];
+    table(["ACTION", "MEANING"], words.iter().map(row))
+}
+
 pub(super) fn people(list: &[PersonReport]) -> String {
     if list.is_empty() {
         return "nobody is imported yet; see `user import --help`".to_owned();

@@ -117,6 +117,7 @@ pub(super) fn policy(connection: &Connection, command: PolicyCommand) -> Result<
             let report: PolicyReport = wait(client.get("/v1/policy"))?;
             answer(form, &report, print::policy)?;
         }
+        PolicyCommand::Actions => return super::actions(form),
     }
     Ok(Exit::Done)
 }

@@ -22,6 +22,7 @@ fn every_answer_has_its_exit_code() {
     let person = plant.path("person.pem").display().to_string();
     let import = ["user", "import", "--cert", &person, "tech-1@vendor-a"];
     assert_eq!(exit(&plant, &["user", "list"]), code(7), "nobody answers yet");
+    assert_eq!(exit(&plant, &["policy", "actions", "--json"]), code(0), "nobody has to");
     let config = plant.config().unwrap();
     let running = Running::start(config, plant.clock.clone(), |_, _, stop: CancellationToken| async move {
         stop.cancelled().await;

@@ -118,11 +118,11 @@ impl Material {
         &self.trust
     }
 
-    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+    pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
         self.chain.clone()
     }
 
-    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
+    pub(super) fn key(&self) -> PrivateKeyDer<'static> {
         self.key.clone_key()
     }
 }

@@ -1,10 +1,9 @@
 //! Watches the four files and swaps whole new material in.
 
 use super::material::Contents;
-use super::{Files, Material, Trust, Unfit};
+use super::{Files, Material, Trust, Unfit, Windows, server_config};
 use crate::clock::Clock;
 use crate::problem::Problem;
-use crate::quic::{ServerConfig, Windows, server_config};
 use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::CertificateDer;
 use std::fmt;
@@ -22,8 +21,8 @@ const ALARM_DAYS: [i64; 3] = [30, 14, 3];
 pub struct Current {
     /// What the files say.
     pub material: Material,
-    /// For the endpoint.
-    pub server: ServerConfig,
+    /// For `Endpoint::set_server_config`.
+    pub quinn: quinn::ServerConfig,
     /// Counts up with each reload, from 1.
     pub generation: u64,
 }
@@ -77,9 +76,9 @@ impl Reloader {
     pub fn open(files: Files, windows: Windows, clock: Arc<dyn Clock>) -> Result<Self, Vec<Problem>> {
         let contents = Contents::read(&files)?;
         let material = Material::parse(&files, &contents, clock.wall())?;
-        let server = server_config(&material, &windows, Arc::clone(&clock))
+        let quinn = server_config(&material, &windows, Arc::clone(&clock))
             .map_err(|error| vec![Problem::new(&files.cert, error.to_string()).key("[tls]")])?;
-        let (current, _) = watch::channel(Arc::new(Current { material, server, generation: 1 }));
+        let (current, _) = watch::channel(Arc::new(Current { material, quinn, generation: 1 }));
         let seen = Seen { in_use: contents, broken: None, told: false, crl_alarm: None };
         Ok(Self { files, windows, clock, current, seen: Mutex::new(seen) })
     }
@@ -145,9 +144,9 @@ impl Reloader {
                 format!("is older ({}) than the one in use ({})", material.crl_made, old.material.crl_made);
             return Err(vec![Problem::new(&self.files.crl, reason).key("[tls] crl")]);
         }
-        let server = server_config(&material, &self.windows, Arc::clone(&self.clock))
+        let quinn = server_config(&material, &self.windows, Arc::clone(&self.clock))
             .map_err(|error| vec![Problem::new(&self.files.cert, error.to_string()).key("[tls]")])?;
-        Ok(Current { material, server, generation: old.generation.saturating_add(1) })
+        Ok(Current { material, quinn, generation: old.generation.saturating_add(1) })
     }
 }
 

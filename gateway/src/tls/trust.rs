@@ -61,7 +61,7 @@ impl Trust {
         Ok(Self { verifier })
     }
 
-    pub(crate) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
+    pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
         Arc::clone(&self.verifier)
     }
 
