@@ -2,10 +2,7 @@
 //! `dissect` replay the corpus through the same functions.
 
 use bytes::{Bytes, BytesMut};
-use dissect::{
-    Content, Denial, Direction, Dissector, EXAMINED, Fact, Framing, LONGEST_VALUE, Observer, Protocol,
-    Unframed,
-};
+use dissect::{Content, Denial, Direction, Dissector, Framing, Protocol, Unframed};
 
 /// The most that a channel ever has to keep of an unfinished frame, in bytes.
 const LONGEST: usize = 65_536;
@@ -70,8 +67,24 @@ pub fn channel(protocol: Protocol, input: &[u8]) -> usize {
                 let _text = answer.outcome.to_string();
             }
         }
+        let _state = (dissector.sequence(), dissector.parallel());
     }
     frames
+}
+
+/// What an opaque service shows does not depend on how its bytes come. The
+/// first byte gives the direction and the size of the pieces. Gives how much
+/// there was to see.
+pub fn sights(protocol: Protocol, input: &[u8]) -> usize {
+    let Some((choice, stream)) = input.split_first() else { return 0 };
+    let direction = if choice & 1 == 0 { Direction::FromClient } else { Direction::FromDevice };
+    let seen = |size: usize| -> Vec<&'static str> {
+        let mut dissector = Dissector::new(protocol);
+        stream.chunks(size).flat_map(|piece| dissector.sights(direction, piece)).collect()
+    };
+    let at_once = seen(stream.len().max(1));
+    assert_eq!(at_once, seen(usize::from(choice >> 1) + 1));
+    at_once.len()
 }
 
 fn request(dissector: &mut Dissector, frame: Bytes, denied: bool) {
@@ -80,12 +93,10 @@ fn request(dissector: &mut Dissector, frame: Bytes, denied: bool) {
     match &request.content {
         Content::Operation(operation) => {
             assert!(!operation.accesses.is_empty());
-            for place in operation.accesses.iter().filter_map(|access| access.place) {
-                assert!(place.range.last() <= place.area.last_address());
-            }
             let _text = operation.to_string();
             let _effect = operation.effect();
             if !denied {
+                dissector.admitted(&request);
                 dissector.forwarded(&request);
                 return;
             }
@@ -98,50 +109,4 @@ fn request(dissector: &mut Dissector, frame: Bytes, denied: bool) {
         let framing = dissector.frame(Direction::FromDevice, &denial);
         assert!(matches!(framing, Framing::Whole(length) if length.get() == denial.len()));
     }
-}
-
-/// The bytes of an opaque connection in the order in which they came: before
-/// each piece stand a byte for its direction and one for its length.
-pub fn pieces(input: &[u8]) -> Vec<(Direction, &[u8])> {
-    let mut pieces = Vec::new();
-    let mut rest = input;
-    while let [choice, length, stream @ ..] = rest {
-        let direction = if choice & 1 == 0 { Direction::FromClient } else { Direction::FromDevice };
-        let (piece, later) = stream.split_at(stream.len().min((*length).into()));
-        pieces.push((direction, piece));
-        rest = later;
-    }
-    pieces
-}
-
-/// An opaque connection shows the same facts however its bytes arrive, and
-/// their number and size are bounded.
-pub fn observed(input: &[u8]) -> Vec<Fact> {
-    let pieces = pieces(input);
-    let mut runs: Vec<(Direction, Vec<u8>)> = Vec::new();
-    for (direction, piece) in &pieces {
-        match runs.last_mut() {
-            Some((last, run)) if last == direction => run.extend_from_slice(piece),
-            Some(_) | None => runs.push((*direction, piece.to_vec())),
-        }
-    }
-    let in_pieces = observe(pieces.iter().copied());
-    let at_once = observe(runs.iter().map(|(direction, run)| (*direction, run.as_slice())));
-    let bytes = runs.iter().flat_map(|(direction, run)| run.chunks(1).map(|byte| (*direction, byte)));
-    assert_eq!(in_pieces, at_once);
-    assert_eq!(observe(bytes), at_once);
-    assert!(at_once.len() <= 32, "{at_once:?}");
-    for fact in &at_once {
-        assert!(fact.value.len() <= LONGEST_VALUE && fact.offset < EXAMINED as u64, "{fact:?}");
-    }
-    at_once
-}
-
-fn observe<'a>(pieces: impl Iterator<Item = (Direction, &'a [u8])>) -> Vec<Fact> {
-    let mut observer = Observer::new(Protocol::Tcp).expect("an opaque protocol has one");
-    let mut facts = Vec::new();
-    for (direction, piece) in pieces {
-        observer.observe(direction, piece, &mut facts);
-    }
-    facts
 }

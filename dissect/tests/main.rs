@@ -1,11 +1,8 @@
 //! The fuzz targets' corpus, replayed.
 
 #[allow(unreachable_pub, reason = "the fuzz targets use it as a library")]
-#[path = "../../../fuzz/src/lib.rs"]
+#[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
-
-mod differential;
-mod observing;
 
 use dissect::Protocol;
 use std::fs;
@@ -28,7 +25,35 @@ fn modbus_streams_are_cut_alike_in_any_pieces() {
 
 #[test]
 fn modbus_channels_are_survived() {
-    for input in inputs("modbus_channel") {
+    for input in inputs("modbus_decode") {
         assert!(fuzz::channel(Protocol::Modbus, &input) > 0, "{input:02x?}");
     }
+}
+
+#[test]
+fn s7_channels_are_survived() {
+    let mut frames = 0;
+    let inputs = inputs("s7");
+    for input in &inputs {
+        fuzz::framing(Protocol::S7, input);
+        frames += fuzz::channel(Protocol::S7, input);
+    }
+    assert!(frames > inputs.len(), "only {frames} frames");
+}
+
+#[test]
+fn enip_channels_are_survived() {
+    let mut frames = 0;
+    let inputs = inputs("enip");
+    for input in &inputs {
+        fuzz::framing(Protocol::Enip, input);
+        frames += fuzz::channel(Protocol::Enip, input);
+    }
+    assert!(frames > 2 * inputs.len(), "only {frames} frames");
+}
+
+#[test]
+fn what_s7plus_shows_is_the_same_in_any_pieces() {
+    let sights: usize = inputs("s7plus").iter().map(|input| fuzz::sights(Protocol::S7Plus, input)).sum();
+    assert!(sights > 3, "only {sights}");
 }
