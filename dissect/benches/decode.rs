@@ -2,28 +2,70 @@
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dissect::{Direction, Dissector, Framing, Protocol};
+use dissect::{Content, Direction, Dissector, Framing, Protocol};
 use std::hint::black_box;
 
 /// Requests as tools send them: a poll, a setpoint, a block of registers.
-const FRAMES: [(&str, &str); 3] = [
+const MODBUS: [(&str, &str); 3] = [
     ("read 10 registers", "00010000000601030000000a"),
     ("write 1 register", "000200000006010600640 2db"),
     ("write 8 registers", "000300000017011000640008100001000200030004000500060007 0008"),
 ];
 
-fn decode(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("modbus");
+/// The same of S7, the poll with its answer.
+const S7: [(&str, &str); 3] = [
+    ("read 6 bytes", "0300001f02f080320100000002000e00000401120a10020006000184000020"),
+    ("write 1 real", "0300002702f080320100000003000e00080501120a100800010001840000500007000441480000"),
+    (
+        "read 2 items",
+        "0300002b02f0803201000000080 01a00000402120a10020003000184000000120a10020004004d84000040",
+    ),
+];
+const S7_ANSWER: &str = "0300001f02f0803203000000020002000a00000401ff040030040506070809";
+
+/// An object's attribute, a tag by its name, and the same through the
+/// backplane.
+const ENIP: [(&str, &str); 3] = [
+    (
+        "get attribute single",
+        "6f001800 06658cfc 00000000 3000000000000000 00000000
+         00000000 0800 0200 0000 0000 b200 0800 0e03 2004 2464 3003",
+    ),
+    (
+        "write tag",
+        "6f002c00 06658cfc 00000000 3200000000000000 00000000
+         00000000 0800 0200 0000 0000 b200 1c00
+         4d09 9108436f6e7665796f72 91055370656564 00 ca00 0100 00006040",
+    ),
+    (
+        "unconnected send, read 4 elements",
+        "6f002c00 06658cfc 00000000 3100000000000000 00000000
+         00000000 0800 0200 0000 0000 b200 1c00
+         5202 2006 2401 059d 0e00 4c05 9105535045454400 2800 0400 0100 0100",
+    ),
+];
+const ENIP_ANSWER: &str = "6f001400 06658cfc 00000000 3200000000000000 00000000
+    00000000 0800 0200 0000 0000 b200 0400 cd00 0000";
+
+fn frame(text: &str) -> Bytes {
+    let digits: String = text.split_whitespace().collect();
+    Bytes::from(hex::decode(digits).expect("the frames above are hex"))
+}
+
+fn requests(criterion: &mut Criterion, protocol: Protocol, frames: &[(&str, &str)]) {
+    let mut group = criterion.benchmark_group(protocol.name());
     group.throughput(Throughput::Elements(1));
-    for (name, text) in FRAMES {
-        let frame = Bytes::from(hex::decode(text.replace(' ', "")).expect("the frames above are hex"));
-        let mut dissector = Dissector::new(Protocol::Modbus);
+    for (name, text) in frames {
+        let frame = frame(text);
+        let mut dissector = Dissector::new(protocol);
         let framing = dissector.frame(Direction::FromClient, &frame);
         assert!(
             matches!(framing, Framing::Whole(length) if length.get() == frame.len()),
             "{name}: {framing:?}"
         );
-        group.bench_function(name, |bencher| {
+        let content = dissector.decode(frame.clone()).content;
+        assert!(matches!(content, Content::Operation(_)), "{name}: {content:?}");
+        group.bench_function(*name, |bencher| {
             bencher.iter(|| {
                 let framing = dissector.frame(Direction::FromClient, black_box(&frame));
                 (framing, dissector.decode(black_box(frame.clone())))
@@ -31,6 +73,32 @@ fn decode(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// A request on its way to the device and the answer on its way back.
+fn exchange(criterion: &mut Criterion, protocol: Protocol, (name, request): (&str, &str), answer: &str) {
+    let (request, answer) = (frame(request), frame(answer));
+    let mut dissector = Dissector::new(protocol);
+    let mut group = criterion.benchmark_group(format!("{protocol} exchange"));
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            let decoded = dissector.decode(black_box(request.clone()));
+            dissector.forwarded(&decoded);
+            let answer = dissector.answer(black_box(answer.clone()));
+            assert!(answer.key.is_some());
+            answer
+        });
+    });
+    group.finish();
+}
+
+fn decode(criterion: &mut Criterion) {
+    requests(criterion, Protocol::Modbus, &MODBUS);
+    requests(criterion, Protocol::S7, &S7);
+    requests(criterion, Protocol::Enip, &ENIP);
+    exchange(criterion, Protocol::S7, S7[0], S7_ANSWER);
+    exchange(criterion, Protocol::Enip, ENIP[1], ENIP_ANSWER);
 }
 
 criterion_group!(benches, decode);
