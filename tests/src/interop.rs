@@ -1,11 +1,10 @@
 //! Tools that nobody here wrote, provided for the tests that need them.
 //!
 //! A Python virtual environment under `target/interop/` holds the pinned
-//! packages of `tests/interop/requirements.txt` and of the second verifier in
-//! `recording/verify-py/`. The first test that asks makes it under a file lock,
-//! later runs find it ready. Where there is no python3, or nothing can be
-//! fetched, the tests say so and skip; with `CI=true` they fail instead.
-//! Nothing is installed outside `target/`.
+//! packages of `tests/interop/requirements.txt`. The first test that asks
+//! makes it under a file lock, later runs find it ready. Where there is no
+//! python3, or nothing can be fetched, the tests say so and skip; with
+//! `CI=true` they fail instead. Nothing is installed outside `target/`.
 
 use crate::{
     binaries::{lock, target, workspace},
@@ -59,8 +58,7 @@ fn say(line: &str) {
 
 /// Makes the environment if its marker is not of these requirements.
 fn provide() -> anyhow::Result<(Tools, String)> {
-    let lists = [script("requirements.txt"), second_verifier().join("requirements.txt")];
-    let wanted = lists.iter().map(std::fs::read_to_string).collect::<Result<String, _>>()?;
+    let wanted = std::fs::read_to_string(script("requirements.txt"))?;
     let _lock = lock("interop")?;
     let folder = target().join("interop");
     let (marker, python) = (folder.join("ready"), folder.join("venv/bin/python"));
@@ -79,11 +77,8 @@ fn provide() -> anyhow::Result<(Tools, String)> {
     venv.args(["-m", "venv"]).arg(folder.join("venv"));
     step("python3 -m venv", &mut venv).context("python3 with its venv module is needed")?;
     let mut pip = Command::new(&tools.python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    for list in &lists {
-        pip.arg("-r").arg(list);
-    }
-    step("pip install", &mut pip)?;
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    step("pip install", pip.arg(script("requirements.txt")))?;
     let mut python = Command::new(&tools.python);
     let mut freeze = Command::new(&tools.python);
     let python = step("python --version", python.arg("--version"))?;
@@ -102,12 +97,7 @@ fn script(name: &str) -> PathBuf {
     workspace().join("tests/interop").join(name)
 }
 
-/// The folder of the verifier that was written from the format's text.
-pub fn second_verifier() -> PathBuf {
-    workspace().join("recording/verify-py")
-}
-
-/// A Modbus device made of pymodbus.
+/// A device that nobody here wrote, as a process of its own.
 #[derive(Debug)]
 pub struct Device {
     process: Process,
@@ -120,19 +110,31 @@ impl Device {
         self.address
     }
 
-    /// The PDUs in hex that it decoded so far, in order.
+    /// What it said of each request that reached it so far, in order.
+    ///
+    /// # Errors
+    /// If it printed something else.
+    pub fn seen(&self) -> anyhow::Result<Vec<serde_json::Value>> {
+        let said = self.process.said();
+        let lines = said.lines().filter(|line| !line.starts_with("listening "));
+        lines.map(|line| serde_json::from_str(line).context(line.to_owned())).collect()
+    }
+
+    /// The PDUs in hex that the Modbus device decoded so far, in order.
     ///
     /// # Errors
     /// If it printed something else.
     pub fn requests(&self) -> anyhow::Result<Vec<String>> {
-        let said = self.process.said();
-        let lines = said.lines().filter(|line| !line.starts_with("listening "));
-        lines
-            .map(|line| {
-                let seen: serde_json::Value = serde_json::from_str(line).context(line.to_owned())?;
-                Ok(seen["pdu"].as_str().context("pdu")?.to_owned())
-            })
-            .collect()
+        self.words("pdu")
+    }
+
+    /// One field of all that it said.
+    ///
+    /// # Errors
+    /// If it printed something else.
+    pub fn words(&self, field: &str) -> anyhow::Result<Vec<String>> {
+        let seen = self.seen()?;
+        seen.iter().map(|seen| Ok(seen[field].as_str().context(seen.to_string())?.to_owned())).collect()
     }
 }
 
@@ -142,7 +144,15 @@ impl Tools {
     /// # Errors
     /// If it does not come up.
     pub fn device(&self) -> anyhow::Result<Device> {
-        let process = Process::start("pymodbus device", &mut self.script("modbus_server.py"))?;
+        self.other_end("modbus_server.py")
+    }
+
+    /// Starts the device of that script on a free port.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn other_end(&self, script: &str) -> anyhow::Result<Device> {
+        let process = Process::start(script, &mut self.script(script))?;
         let line = process.wait_for_words("listening ")?;
         let address = line.trim_start_matches("listening ").parse()?;
         Ok(Device { process, address })
@@ -158,19 +168,25 @@ impl Tools {
         address: SocketAddr,
         steps: &serde_json::Value,
     ) -> anyhow::Result<Vec<serde_json::Value>> {
-        let mut command = self.script("modbus_client.py");
-        let input = serde_json::to_vec(steps)?;
-        let process = Process::start_with_input("pymodbus client", command.arg(address.to_string()), &input)?;
-        let finished = process.finish(crate::process::PATIENCE)?.expect_code(0)?;
-        finished.out.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        self.tool("modbus_client.py", address, steps)
     }
 
-    /// Python with the pinned packages, run in the second verifier's folder
-    /// and leaving nothing there.
-    pub fn in_second_verifier(&self) -> Command {
-        let mut command = Command::new(&self.python);
-        command.current_dir(second_verifier()).env("PYTHONDONTWRITEBYTECODE", "1");
-        command
+    /// Runs the tool of that script through `steps`, which the script
+    /// describes; gives one result for each.
+    ///
+    /// # Errors
+    /// If it fails or does not end.
+    pub fn tool(
+        &self,
+        script: &str,
+        address: SocketAddr,
+        steps: &serde_json::Value,
+    ) -> anyhow::Result<Vec<serde_json::Value>> {
+        let mut command = self.script(script);
+        let input = serde_json::to_vec(steps)?;
+        let process = Process::start_with_input(script, command.arg(address.to_string()), &input)?;
+        let finished = process.finish(crate::process::PATIENCE)?.expect_code(0)?;
+        finished.out.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
     fn script(&self, name: &str) -> Command {
