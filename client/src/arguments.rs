@@ -20,9 +20,24 @@ use crate::sign_in::{Codes, sign_in};
 use crate::targets::{self, Listing};
 use crate::{Problem, listen};
 
+const EXAMPLES: &str = "\
+Examples:
+  gatehouse targets
+  gatehouse connect press-line/plc7
+  gatehouse --profile plant.toml connect press-line/plc7:plc packaging/plc2 --reason \"stroke counter drifts\"
+  gatehouse status --json
+
+Exit codes: 0 done, 4 usage or I/O, 5 configuration, 6 refused by the gateway, 7 unreachable.";
+
+const CONNECT_EXAMPLES: &str = "\
+Examples:
+  gatehouse connect press-line/plc7 --ticket W-1042
+  gatehouse connect press-line/plc7:plc --listen 127.0.0.1:1502
+  gatehouse connect press-line/plc7:plc packaging/plc2:plc --listen 127.0.0.2:502 --listen 127.0.0.3:502";
+
 /// Remote maintenance through the plant's gatehouse.
 #[derive(Debug, Parser)]
-#[command(name = "gatehouse", version)]
+#[command(name = "gatehouse", version, after_help = EXAMPLES)]
 struct Arguments {
     /// The profile that the plant gave you
     #[arg(long, value_name = "F", default_value = "profile.toml", global = true)]
@@ -42,6 +57,7 @@ enum Command {
         factor: FactorArguments,
     },
     /// Open targets and give your tools local addresses for their services
+    #[command(after_help = CONNECT_EXAMPLES)]
     Connect(ConnectArguments),
     /// Show what runs on this machine
     Status {
@@ -56,9 +72,10 @@ struct ConnectArguments {
     /// TARGET for all its services, or TARGET:SERVICE
     #[arg(required = true, value_name = "TARGET[:SERVICE]")]
     asked: Vec<Asked>,
-    /// Another loopback address for a single service; port 0 for any free one
+    /// Another loopback address; port 0 for any free one. Once for each
+    /// service at most, in the order in which they are named
     #[arg(long, value_name = "ADDR:PORT", value_parser = listen::parse)]
-    listen: Option<SocketAddr>,
+    listen: Vec<SocketAddr>,
     /// Why you come, for the recording
     #[arg(long, value_name = "TEXT", value_parser = at_most::<{ wire::LONGEST_TEXT }>)]
     reason: Option<String>,
@@ -122,7 +139,7 @@ fn act(arguments: &Arguments, screen: &mut Screen) -> Result<(), Problem> {
             let profile = Profile::load(&arguments.profile)?;
             let wish = Wish {
                 asked: wanted.asked.clone(),
-                listen: wanted.listen,
+                listen: wanted.listen.clone(),
                 purpose: Purpose { reason: wanted.reason.clone(), ticket: wanted.ticket.clone() },
                 codes: wanted.factor.codes()?,
             };
@@ -211,12 +228,12 @@ mod tests {
 
     #[test]
     fn several_targets_with_all_options_are_understood() {
-        let line = "gatehouse --profile p connect a/b:plc c --listen 127.0.0.1:0 --reason leak --ticket W1 --totp-file s";
+        let line = "gatehouse --profile p connect a/b:plc c --listen 127.0.0.1:0 --listen 127.0.0.2:1502 --reason leak --ticket W1 --totp-file s";
         let Command::Connect(wanted) = parse(line).unwrap().command else {
             panic!("connect");
         };
         assert_eq!(wanted.asked.len(), 2);
-        assert_eq!(wanted.listen.unwrap().port(), 0);
+        assert_eq!(wanted.listen.iter().map(SocketAddr::port).collect::<Vec<_>>(), [0, 1502]);
         assert_eq!(wanted.ticket.as_deref(), Some("W1"));
     }
 

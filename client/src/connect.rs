@@ -41,8 +41,8 @@ const MOST_EVENTS: usize = 64;
 pub struct Wish {
     /// Targets and services, as typed.
     pub asked: Vec<Asked>,
-    /// Another local address, for a single service.
-    pub listen: Option<SocketAddr>,
+    /// Other local addresses: the first for the first service, and so on. The rest listens where it usually does.
+    pub listen: Vec<SocketAddr>,
     /// Reason and ticket.
     pub purpose: Purpose,
     /// Where codes come from.
@@ -113,7 +113,7 @@ impl Stay {
         screen: &mut Screen,
     ) -> Result<(), Problem> {
         let ways = opening::open(control, &wish.asked, &wish.purpose, &mut self.ledger).await?;
-        let places = places(&ways, wish.listen)?;
+        let places = places(&ways, &wish.listen)?;
         let (events, mut told) = mpsc::channel(MOST_EVENTS);
         let numbers = Arc::new(AtomicU32::new(1));
         let mut bound = Vec::new();
@@ -272,13 +272,16 @@ impl Stay {
 }
 
 /// Where each way is to listen.
-fn places(ways: &[Way], listen: Option<SocketAddr>) -> Result<Vec<SocketAddr>, Problem> {
-    match (listen, ways) {
-        (None, ways) => Ok(ways.iter().map(|way| listen::usual(way.service.port)).collect()),
-        (Some(place), [_]) => Ok(vec![place]),
-        (Some(_), several) => Err(Problem::Usage(format!(
-            "--listen is for one service and {} were asked for: name one as TARGET:SERVICE",
-            several.len()
-        ))),
+fn places(ways: &[Way], listen: &[SocketAddr]) -> Result<Vec<SocketAddr>, Problem> {
+    if listen.len() > ways.len() {
+        return Err(Problem::Usage(format!(
+            "--listen was given {} times for {} services: once for each at most, in their order",
+            listen.len(),
+            ways.len()
+        )));
     }
+    let wanted = listen.iter().copied().map(Some).chain(std::iter::repeat(None));
+    let place =
+        |(way, wanted): (&Way, Option<SocketAddr>)| wanted.unwrap_or_else(|| listen::usual(way.service.port));
+    Ok(ways.iter().zip(wanted).map(place).collect())
 }

@@ -125,6 +125,31 @@ async fn a_taken_port_is_said_so_and_all_services_of_a_target_are_listened_for()
 }
 
 #[tokio::test]
+async fn each_service_can_be_given_its_own_address_and_no_more_than_that() {
+    let fake = Fake::start();
+    let seed = fake.seed();
+    let two = ["--listen", "127.0.0.2:0", "--listen", "127.0.0.3:0"];
+    let of = |listens: &[&'static str]| {
+        let named = ["connect", "press", "--totp-file", seed.as_str()];
+        fake.gatehouse(&[&named[..], listens].concat())
+    };
+    let mut program = of(&two);
+    let mut peer = fake.accept().await;
+    peer.sign_in().await;
+    let service = |name: &str| wire::ServiceInfo { name: name.into(), ..plc() };
+    peer.grant(vec![service("plc"), service("web")]).await;
+    let (first, second) = (program.answer().await, program.answer().await);
+    assert!(first.starts_with("listening press:plc 127.0.0.2:"), "{first}");
+    assert!(second.starts_with("listening press:web 127.0.0.3:"), "{second}");
+    let mut program = of(&[&two[..], &["--listen", "127.0.0.4:0"]].concat());
+    let mut peer = fake.accept().await;
+    peer.sign_in().await;
+    peer.grant(vec![service("plc"), service("web")]).await;
+    program.remark("--listen was given 3 times for 2 services").await;
+    assert_eq!(program.end().await.0, Some(4));
+}
+
+#[tokio::test]
 async fn an_end_by_the_technician_is_no_clean_end_for_a_tool_in_the_middle() {
     let (_fake, mut program, mut peer, mut tool) = standing().await;
     let mut channel = peer.open_channel().await;
