@@ -294,9 +294,10 @@ fn touches(operation: &Operation) -> Vec<Touch> {
                 }
                 (_, _) => Vec::new(),
             },
-            bit: match &access.values {
-                Values::Bits(bits) if operation.protocol == Protocol::S7 => Some(bits[0]),
-                _ => None,
+            bit: if let (Values::Bits(bits), Protocol::S7) = (&access.values, operation.protocol) {
+                Some(bits[0])
+            } else {
+                None
             },
             number: match (&access.values, &access.place) {
                 (Values::Numbers { bytes, .. }, Some(Place::Name(name))) => {
