@@ -11,6 +11,7 @@ use authz::Terms;
 use jiff::tz::TimeZone;
 use recording::{Body, Decision, Event, Identity, Opened, Outline, Started, Stop, Totals};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -150,10 +151,55 @@ struct Content {
     operations: u64,
     denied: u64,
     channels: u64,
+    #[serde(flatten)]
+    seen: Seen,
     ended_ms: Option<u64>,
     ended: Option<String>,
     reason: Option<String>,
     totals: Option<Totals>,
+}
+
+/// How many different facts of opaque channels are kept.
+const MOST_FACTS: usize = 1000;
+
+/// What the opaque channels showed of themselves, each fact once.
+#[derive(Debug, Default, Serialize)]
+struct Seen {
+    facts: BTreeSet<Fact>,
+    /// How many more there were than are kept.
+    facts_left_out: u64,
+    /// The services of the open channels.
+    #[serde(skip)]
+    services: BTreeMap<u32, String>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Fact {
+    service: String,
+    fact: String,
+    tap: String,
+    value: String,
+}
+
+impl Seen {
+    fn add(&mut self, channel: u32, tap: String, fact: String, value: String) {
+        let service = self.services.get(&channel).cloned().unwrap_or_default();
+        let fact = Fact { service, fact, tap, value };
+        if self.facts.len() < MOST_FACTS || self.facts.contains(&fact) {
+            self.facts.insert(fact);
+        } else {
+            self.facts_left_out = self.facts_left_out.saturating_add(1);
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let facts = self.facts.iter().map(|seen| {
+            let Fact { service, fact, tap, value } = seen;
+            ("seen", format!("{service} {fact}: {value} ({tap})"))
+        });
+        let more = self.facts_left_out;
+        facts.chain((more > 0).then(|| ("seen", format!("and {more} facts more"))))
+    }
 }
 
 impl Content {
@@ -178,7 +224,16 @@ impl Content {
     fn count(&mut self, event: Event) {
         match event {
             Event::Started(started) => self.started = Some(Who::new(*started)),
-            Event::ChannelOpened { .. } => self.channels = self.channels.saturating_add(1),
+            Event::ChannelOpened { channel, service, .. } => {
+                self.channels = self.channels.saturating_add(1);
+                self.seen.services.insert(channel, service);
+            }
+            Event::Observed { channel, tap, fact, value, .. } => {
+                self.seen.add(channel, tap, fact, value);
+            }
+            Event::ChannelClosed { channel, .. } => {
+                self.seen.services.remove(&channel);
+            }
             Event::Operation { decision, .. } => {
                 self.operations = self.operations.saturating_add(1);
                 if decision != Decision::Allow {
@@ -186,7 +241,6 @@ impl Content {
                 }
             }
             Event::ChannelConnected { .. }
-            | Event::ChannelClosed { .. }
             | Event::Answer { .. }
             | Event::Unframed { .. }
             | Event::TermsChanged { .. }
@@ -217,6 +271,7 @@ impl Content {
             "operations",
             format!("{}, {} of them denied, on {channels} channels", self.operations, self.denied),
         ));
+        lines.extend(self.seen.lines());
         if let (Some(after), Some(reason)) = (&self.ended, &self.reason) {
             lines.push(("ended", format!("after {after}: {reason}")));
         }

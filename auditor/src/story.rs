@@ -145,6 +145,11 @@ impl Story {
             Event::Answer { request, channel, text, refused, .. } => {
                 self.answer(at, request, channel, &text, refused);
             }
+            Event::Observed { channel, tap, offset, fact, value } => {
+                let text = format!("{} shows {}: {}", safe(&tap), safe(&fact), safe(&value));
+                let json = json!({ "tap": tap, "offset": offset, "fact": fact, "value": value });
+                self.said(at, channel, &text, "observed", json);
+            }
             Event::Unframed { channel, tap, reason } => {
                 let text =
                     format!("channel {channel}: {} can't be understood: {}", safe(&tap), safe(&reason));

@@ -15,9 +15,7 @@ use crate::modbus::Modbus;
 use crate::opaque;
 use crate::operation::{Class, Operation, Protocol, Values};
 use crate::s7::S7;
-use crate::s7plus::Watch;
 use bytes::Bytes;
-use smallvec::SmallVec;
 use std::num::{NonZeroU16, NonZeroUsize};
 
 /// Which of the two peers sent the bytes.
@@ -314,8 +312,7 @@ enum State {
     Modbus(Modbus),
     S7(S7),
     Enip(Enip),
-    S7Plus(Watch),
-    Tcp,
+    Opaque(Protocol),
 }
 
 impl Dissector {
@@ -325,8 +322,7 @@ impl Dissector {
             Protocol::Modbus => State::Modbus(Modbus::new()),
             Protocol::S7 => State::S7(S7::new()),
             Protocol::Enip => State::Enip(Enip::new()),
-            Protocol::S7Plus => State::S7Plus(Watch::default()),
-            Protocol::Tcp => State::Tcp,
+            Protocol::S7Plus | Protocol::Tcp => State::Opaque(protocol),
         };
         Self { state }
     }
@@ -340,7 +336,7 @@ impl Dissector {
             State::Modbus(_) => crate::modbus::frame(direction, buffered),
             State::S7(_) => crate::s7::frame(direction, buffered),
             State::Enip(_) => crate::enip::frame(buffered),
-            State::S7Plus(_) | State::Tcp => opaque::frame(buffered),
+            State::Opaque(_) => opaque::frame(buffered),
         }
     }
 
@@ -350,8 +346,7 @@ impl Dissector {
             State::Modbus(_) => crate::modbus::decode(frame),
             State::S7(s7) => s7.decode(frame),
             State::Enip(enip) => enip.decode(frame),
-            State::S7Plus(_) => opaque::decode(Protocol::S7Plus, frame),
-            State::Tcp => opaque::decode(Protocol::Tcp, frame),
+            State::Opaque(protocol) => opaque::decode(*protocol, frame),
         }
     }
 
@@ -362,7 +357,7 @@ impl Dissector {
     pub fn admitted(&mut self, request: &Request) {
         match &mut self.state {
             State::Enip(enip) => enip.admitted(request),
-            State::Modbus(_) | State::S7(_) | State::S7Plus(_) | State::Tcp => {}
+            State::Modbus(_) | State::S7(_) | State::Opaque(_) => {}
         }
     }
 
@@ -373,7 +368,7 @@ impl Dissector {
             State::Modbus(modbus) => modbus.forwarded(request),
             State::S7(s7) => s7.forwarded(request),
             State::Enip(enip) => enip.forwarded(request),
-            State::S7Plus(_) | State::Tcp => {}
+            State::Opaque(_) => {}
         }
     }
 
@@ -384,7 +379,7 @@ impl Dissector {
             State::Modbus(modbus) => modbus.answer(frame),
             State::S7(s7) => s7.answer(frame),
             State::Enip(enip) => enip.answer(frame),
-            State::S7Plus(_) | State::Tcp => opaque::answer(frame),
+            State::Opaque(_) => opaque::answer(frame),
         }
     }
 
@@ -396,17 +391,7 @@ impl Dissector {
             State::Modbus(_) => crate::modbus::deny(&request.frame, denial),
             State::S7(s7) => s7.deny(request),
             State::Enip(enip) => enip.deny(request, denial),
-            State::S7Plus(_) | State::Tcp => None,
-        }
-    }
-
-    /// What the bytes of an opaque service show from outside, in their order;
-    /// to be called for all of them, in either direction. It is for people and
-    /// no basis for a verdict. Nothing for a service that is understood.
-    pub fn sights(&mut self, direction: Direction, bytes: &[u8]) -> SmallVec<[&'static str; 2]> {
-        match &mut self.state {
-            State::S7Plus(watch) => watch.see(direction, bytes),
-            State::Modbus(_) | State::S7(_) | State::Enip(_) | State::Tcp => SmallVec::new(),
+            State::Opaque(_) => None,
         }
     }
 
@@ -416,7 +401,7 @@ impl Dissector {
     pub fn sequence(&self) -> Option<Class> {
         match &self.state {
             State::S7(s7) => s7.sequence(),
-            State::Modbus(_) | State::Enip(_) | State::S7Plus(_) | State::Tcp => None,
+            State::Modbus(_) | State::Enip(_) | State::Opaque(_) => None,
         }
     }
 
@@ -425,7 +410,7 @@ impl Dissector {
     pub fn parallel(&self) -> Option<NonZeroU16> {
         match &self.state {
             State::S7(s7) => s7.parallel(),
-            State::Modbus(_) | State::Enip(_) | State::S7Plus(_) | State::Tcp => None,
+            State::Modbus(_) | State::Enip(_) | State::Opaque(_) => None,
         }
     }
 
@@ -436,7 +421,7 @@ impl Dissector {
     pub fn translate(&mut self, direction: Direction, frame: Bytes) -> Bytes {
         match (&self.state, direction) {
             (
-                State::Modbus(_) | State::S7(_) | State::Enip(_) | State::S7Plus(_) | State::Tcp,
+                State::Modbus(_) | State::S7(_) | State::Enip(_) | State::Opaque(_),
                 Direction::FromClient | Direction::FromDevice,
             ) => frame,
         }
@@ -447,7 +432,7 @@ impl Dissector {
     /// device's. No protocol here has such numbers, so it stays as it is.
     pub fn inject(&mut self, refusal: Bytes) -> Bytes {
         match &self.state {
-            State::Modbus(_) | State::S7(_) | State::Enip(_) | State::S7Plus(_) | State::Tcp => refusal,
+            State::Modbus(_) | State::S7(_) | State::Enip(_) | State::Opaque(_) => refusal,
         }
     }
 }

@@ -5,7 +5,8 @@
 //! [`Dissector::decode`] says what it means, and then either
 //! [`Dissector::forwarded`] and [`Dissector::translate`] when it goes to the
 //! device, or [`Dissector::deny`] for the protocol's own refusal. Frames of
-//! the device go through [`Dissector::answer`], which pairs them.
+//! the device go through [`Dissector::answer`], which pairs them. What a
+//! connection that is carried as bytes shows in the clear, an [`Observer`] sees.
 //!
 //! This crate never decides, never reads a clock and never does I/O. It gives
 //! out whole frames only, and the bytes of a [`Request`] are the bytes that
@@ -20,6 +21,7 @@ mod enip;
 mod modbus;
 mod name;
 mod number;
+mod observer;
 mod opaque;
 mod operation;
 mod place;
@@ -35,6 +37,7 @@ pub use dissector::{
 pub use modbus::{LONGEST_FRAME, PENDING};
 pub use name::{LONGEST_NAME, Name, NameKind, NotAName};
 pub use number::{ByteOrder, Number, NumberKind};
+pub use observer::{EXAMINED, Fact, FactName, LONGEST_VALUE, Observer};
 pub use operation::{
     Access, Carriage, Class, Connection, Effect, Operation, Protocol, Range, Secret, Values,
 };

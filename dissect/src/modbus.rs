@@ -7,11 +7,13 @@
 //!
 //! It never guesses where a frame begins: a header that can't be one is lost
 //! framing. Requests are decoded in [`request`], answers in [`answer`], names
-//! and classes of all function codes stand in [`function`].
+//! and classes of all function codes stand in [`function`], those of the
+//! engineering protocol inside function 90 in [`umas`].
 
 mod answer;
 mod function;
 mod request;
+mod umas;
 
 use crate::dissector::{Answer, Denial, Direction, Expects, Framing, Key, Outcome, Request, Unframed};
 use answer::Asked;

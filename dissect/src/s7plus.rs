@@ -9,6 +9,7 @@
 //! Source: the header as published dissectors describe it.
 
 use crate::dissector::Direction;
+use crate::observer::{Fact, FactName};
 use bytes::BytesMut;
 use smallvec::SmallVec;
 
@@ -19,13 +20,9 @@ const REQUEST: u8 = 0x31;
 const RESPONSE: u8 = 0x32;
 const NOTIFICATION: u8 = 0x33;
 
-/// The longest unit in bytes: what the length of a TPKT can say.
-const LONGEST: usize = 65_535;
-
-/// What is seen at once; more than a few are rare.
-pub(crate) type Sights = SmallVec<[&'static str; 2]>;
-
-/// Looks at both directions of a channel.
+/// Looks at both directions of a channel. What has been told of a direction
+/// is not told again, so a long session shows no more than all there is to be
+/// seen.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     from_client: Eye,
@@ -33,22 +30,33 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// What the bytes that have just passed show, in their order.
-    pub(crate) fn see(&mut self, direction: Direction, bytes: &[u8]) -> Sights {
-        match direction {
-            Direction::FromClient => self.from_client.see(bytes),
-            Direction::FromDevice => self.from_device.see(bytes),
-        }
+    /// Appends what the bytes that have arrived show, in their order.
+    pub(crate) fn observe(&mut self, direction: Direction, bytes: &[u8], facts: &mut Vec<Fact>) {
+        let eye = match direction {
+            Direction::FromClient => &mut self.from_client,
+            Direction::FromDevice => &mut self.from_device,
+        };
+        eye.see(bytes, |offset, what| {
+            facts.push(Fact { direction, offset, name: FactName::S7PlusUnit, value: what.to_owned() });
+        });
+    }
+
+    /// Whether neither direction can be read any further.
+    pub(crate) fn is_over(&self) -> bool {
+        self.from_client.sight == Sight::Lost && self.from_device.sight == Sight::Lost
     }
 }
 
 /// Looks at one direction, from its first byte to the first thing that is no
-/// transport unit.
+/// transport unit. Keeps at most one unit, whose length is 16 bits.
 #[derive(Debug, Default)]
 struct Eye {
     /// The beginning of a unit that is not all there yet.
     kept: BytesMut,
+    /// Where it begins.
+    offset: u64,
     sight: Sight,
+    told: SmallVec<[&'static str; 8]>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,34 +67,30 @@ enum Sight {
 }
 
 impl Eye {
-    fn see(&mut self, bytes: &[u8]) -> Sights {
-        let mut sights = Sights::new();
+    fn see(&mut self, bytes: &[u8], mut tell: impl FnMut(u64, &'static str)) {
         if self.sight == Sight::Lost {
-            return sights;
+            return;
         }
         self.kept.extend_from_slice(bytes);
         while let Some(header) = self.kept.first_chunk::<4>() {
-            let [3, 0, high, low] = *header else {
-                self.lose();
-                break;
+            let length = match *header {
+                [3, 0, high, low] => usize::from(u16::from_be_bytes([high, low])),
+                _ => 0,
             };
-            let length = usize::from(u16::from_be_bytes([high, low]));
             if length < header.len() {
-                self.lose();
-                break;
+                *self = Self { sight: Sight::Lost, ..Self::default() };
+                return;
             }
             if self.kept.len() < length {
-                break;
+                return;
             }
             let unit = self.kept.split_to(length);
-            sights.extend(look(&unit));
+            if let Some(what) = look(&unit).filter(|what| !self.told.contains(what)) {
+                self.told.push(what);
+                tell(self.offset, what);
+            }
+            self.offset = self.offset.saturating_add(unit.len() as u64);
         }
-        debug_assert!(self.kept.len() <= LONGEST.saturating_add(bytes.len()));
-        sights
-    }
-
-    fn lose(&mut self) {
-        *self = Self { kept: BytesMut::new(), sight: Sight::Lost };
     }
 }
 
@@ -189,20 +193,28 @@ mod tests {
     }
 
     /// What is seen when the stream comes in pieces of that size.
-    fn seen(stream: &[u8], size: usize) -> Vec<&'static str> {
-        let mut watch = Watch::default();
-        stream.chunks(size.max(1)).flat_map(|piece| watch.see(Direction::FromClient, piece)).collect()
+    fn seen(stream: &[u8], size: usize) -> Vec<(u64, String)> {
+        let (mut watch, mut facts) = (Watch::default(), Vec::new());
+        for piece in stream.chunks(size.max(1)) {
+            watch.observe(Direction::FromClient, piece, &mut facts);
+        }
+        facts.into_iter().map(|fact| (fact.offset, fact.value)).collect()
     }
 
     #[test]
-    fn what_can_be_seen_of_a_session_is_told_in_order() {
+    fn what_can_be_seen_of_a_session_is_told_in_order_and_once() {
         let stream = stream();
         let expected: Vec<&str> = CLIENT.iter().filter_map(|(_, what)| *what).collect();
-        assert_eq!(seen(&stream, stream.len()), expected);
-        assert_eq!(seen(&stream, 1), expected);
-        let mut watch = Watch::default();
-        assert!(watch.see(Direction::FromDevice, stream.get(..3).expect("long enough")).is_empty());
-        assert_eq!(watch.see(Direction::FromClient, &stream).len(), expected.len(), "each for itself");
+        let words: Vec<String> = seen(&stream, stream.len()).into_iter().map(|(_, what)| what).collect();
+        assert_eq!(words, expected);
+        assert_eq!(seen(&stream, 1), seen(&stream, stream.len()));
+        let offsets: Vec<u64> = seen(&stream, 7).into_iter().map(|(offset, _)| offset).take(3).collect();
+        assert_eq!(offsets, [0, 36, 69]);
+        assert_eq!(seen(&[&stream[..], &stream].concat(), 50).len(), expected.len());
+        let (mut watch, mut facts) = (Watch::default(), Vec::new());
+        watch.observe(Direction::FromDevice, stream.get(..3).expect("long enough"), &mut facts);
+        watch.observe(Direction::FromClient, &stream, &mut facts);
+        assert_eq!(facts.len(), expected.len(), "each direction for itself");
     }
 
     #[test]
@@ -223,10 +235,12 @@ mod tests {
         let stream = stream();
         assert_eq!(seen(stream.get(..68).expect("long enough"), 68).len(), 1);
         assert!(seen(b"GET / HTTP/1.1", 14).is_empty());
-        let mut watch = Watch::default();
-        assert!(watch.see(Direction::FromClient, &[3, 0, 0, 0]).is_empty());
-        assert!(watch.see(Direction::FromClient, &stream).is_empty(), "never searched for");
-        assert!(watch.from_client.kept.is_empty());
+        assert!(seen(&[&[3, 0, 0, 0][..], &stream].concat(), 50).is_empty(), "never searched for");
+        let (mut watch, mut facts) = (Watch::default(), Vec::new());
+        watch.observe(Direction::FromClient, b"GET / HTTP/1.1", &mut facts);
+        assert!(!watch.is_over());
+        watch.observe(Direction::FromDevice, b"HTTP/1.1", &mut facts);
+        assert!(watch.is_over() && watch.from_client.kept.is_empty());
     }
 
     proptest! {

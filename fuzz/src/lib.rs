@@ -2,7 +2,10 @@
 //! `dissect` replay the corpus through the same functions.
 
 use bytes::{Bytes, BytesMut};
-use dissect::{Content, Denial, Direction, Dissector, Framing, Protocol, Unframed};
+use dissect::{
+    Content, Denial, Direction, Dissector, EXAMINED, Fact, Framing, LONGEST_VALUE, Observer, Place, Protocol,
+    Unframed,
+};
 
 /// The most that a channel ever has to keep of an unfinished frame, in bytes.
 const LONGEST: usize = 65_536;
@@ -72,27 +75,19 @@ pub fn channel(protocol: Protocol, input: &[u8]) -> usize {
     frames
 }
 
-/// What an opaque service shows does not depend on how its bytes come. The
-/// first byte gives the direction and the size of the pieces. Gives how much
-/// there was to see.
-pub fn sights(protocol: Protocol, input: &[u8]) -> usize {
-    let Some((choice, stream)) = input.split_first() else { return 0 };
-    let direction = if choice & 1 == 0 { Direction::FromClient } else { Direction::FromDevice };
-    let seen = |size: usize| -> Vec<&'static str> {
-        let mut dissector = Dissector::new(protocol);
-        stream.chunks(size).flat_map(|piece| dissector.sights(direction, piece)).collect()
-    };
-    let at_once = seen(stream.len().max(1));
-    assert_eq!(at_once, seen(usize::from(choice >> 1) + 1));
-    at_once.len()
-}
-
 fn request(dissector: &mut Dissector, frame: Bytes, denied: bool) {
     let request = dissector.decode(frame.clone());
     assert_eq!(request.frame, frame);
     match &request.content {
         Content::Operation(operation) => {
             assert!(!operation.accesses.is_empty());
+            for place in operation.accesses.iter().filter_map(|access| access.place.as_ref()) {
+                match place {
+                    Place::Range { area, range } => assert!(range.last() <= area.last_address()),
+                    Place::Name(name) => assert!(!name.as_str().is_empty()),
+                    Place::Object(_) => {}
+                }
+            }
             let _text = operation.to_string();
             let _effect = operation.effect();
             if !denied {
@@ -109,4 +104,54 @@ fn request(dissector: &mut Dissector, frame: Bytes, denied: bool) {
         let framing = dissector.frame(Direction::FromDevice, &denial);
         assert!(matches!(framing, Framing::Whole(length) if length.get() == denial.len()));
     }
+}
+
+/// The bytes of an opaque connection in the order in which they came: before
+/// each piece stand a byte for its direction and one for its length.
+pub fn pieces(input: &[u8]) -> Vec<(Direction, &[u8])> {
+    let mut pieces = Vec::new();
+    let mut rest = input;
+    while let [choice, length, stream @ ..] = rest {
+        let direction = if choice & 1 == 0 { Direction::FromClient } else { Direction::FromDevice };
+        let (piece, later) = stream.split_at(stream.len().min((*length).into()));
+        pieces.push((direction, piece));
+        rest = later;
+    }
+    pieces
+}
+
+/// An opaque connection shows the same facts however its bytes arrive, and
+/// their number and size are bounded.
+pub fn observed(protocol: Protocol, input: &[u8]) -> Vec<Fact> {
+    let pieces = pieces(input);
+    let mut runs: Vec<(Direction, Vec<u8>)> = Vec::new();
+    for (direction, piece) in &pieces {
+        match runs.last_mut() {
+            Some((last, run)) if last == direction => run.extend_from_slice(piece),
+            Some(_) | None => runs.push((*direction, piece.to_vec())),
+        }
+    }
+    let in_pieces = observe(protocol, pieces.iter().copied());
+    let at_once = observe(protocol, runs.iter().map(|(direction, run)| (*direction, run.as_slice())));
+    let bytes = runs.iter().flat_map(|(direction, run)| run.chunks(1).map(|byte| (*direction, byte)));
+    assert_eq!(in_pieces, at_once);
+    assert_eq!(observe(protocol, bytes), at_once);
+    let (most, reach) = match protocol {
+        Protocol::S7Plus => (128, u64::MAX),
+        Protocol::Modbus | Protocol::S7 | Protocol::Enip | Protocol::Tcp => (32, EXAMINED as u64),
+    };
+    assert!(at_once.len() <= most, "{at_once:?}");
+    for fact in &at_once {
+        assert!(fact.value.len() <= LONGEST_VALUE && fact.offset < reach, "{fact:?}");
+    }
+    at_once
+}
+
+fn observe<'a>(protocol: Protocol, pieces: impl Iterator<Item = (Direction, &'a [u8])>) -> Vec<Fact> {
+    let mut observer = Observer::new(protocol).expect("an opaque protocol has one");
+    let mut facts = Vec::new();
+    for (direction, piece) in pieces {
+        observer.observe(direction, piece, &mut facts);
+    }
+    facts
 }

@@ -10,7 +10,7 @@
 //! [`crate::session::visit`], one owned task a connection.
 
 use crate::office::Office;
-use quinn::{Connection, Endpoint, Incoming};
+use crate::quic::{Connection, Endpoint, Incoming};
 use rustls::pki_types::CertificateDer;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -93,7 +93,7 @@ pub async fn serve(office: Arc<Office>, endpoint: Endpoint, stop: CancellationTo
     }
     // From here on nobody new is let in; the visits see the same order and
     // say goodbye to their technicians themselves.
-    endpoint.set_server_config(None);
+    endpoint.let_nobody_in();
     while visits.join_next().await.is_some() {}
     endpoint.wait_idle().await;
 }
@@ -102,7 +102,7 @@ impl Door {
     /// Decides from the outside only; the handshake itself is the visit's task,
     /// so that a slow peer never delays the next one.
     fn let_in(self: &Arc<Self>, incoming: Incoming, visits: &mut JoinSet<()>) {
-        if !incoming.remote_address_validated() {
+        if !incoming.is_validated() {
             // Stateless, so a forged source address costs us one datagram.
             if incoming.retry().is_err() {
                 self.office.audit.stranger("address can't be validated");
@@ -140,17 +140,11 @@ impl Door {
     /// Finishes the handshake: certificate, CA and CRL are judged in it.
     pub async fn accept(&self, incoming: Incoming, place: Place) -> Result<Accepted, Rejected> {
         let deadline = self.office.config.limits.handshake_deadline;
-        let connecting = incoming.accept().map_err(|_| Rejected::Handshake)?;
-        let connection = tokio::time::timeout(deadline, connecting)
+        let connection = tokio::time::timeout(deadline, incoming.handshake())
             .await
             .map_err(|_| Rejected::TooSlow)?
             .map_err(|_| Rejected::Handshake)?;
-        let chain = connection
-            .peer_identity()
-            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-            .map(|chain| *chain)
-            .filter(|chain| !chain.is_empty())
-            .ok_or(Rejected::Handshake)?;
+        let chain = connection.certificates().ok_or(Rejected::Handshake)?;
         Ok(Accepted { source: connection.remote_address(), connection, chain, place })
     }
 

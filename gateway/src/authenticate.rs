@@ -14,11 +14,11 @@ use crate::clock::Standing as ClockStanding;
 use crate::desk::{Desk, DeskError};
 use crate::factor::{self, Rejection, Verified};
 use crate::office::Office;
+use crate::quic::Connection;
 use crate::sessions::{SignIn, SignInPlace};
 use crate::state::{KeyHash, Person, Standing};
 use authz::{Assurance, Handle};
 use jiff::Timestamp;
-use quinn::Connection;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +99,7 @@ impl NotSignedIn {
     /// The code with which the connection is closed.
     pub fn close_code(&self) -> CloseCode {
         match self {
-            Self::Desk(DeskError::Lost) => CloseCode::Done,
+            Self::Desk(DeskError::Lost(_)) => CloseCode::Done,
             Self::Desk(DeskError::Malformed(_)) => CloseCode::Malformed,
             Self::Refused(Refusal::Version) => CloseCode::Version,
             Self::Refused(_) => CloseCode::Refused,

@@ -16,12 +16,12 @@ mod tests;
 
 use crate::config::Config;
 use crate::office::{Office, OfficeError};
+use crate::quic::Endpoint;
 use crate::run::{RunError, run};
 use crate::shutdown::Drained;
 use arguments::{Arguments, Command, PolicyCommand};
 use clap::Parser;
 use clap::error::ErrorKind;
-use quinn::Endpoint;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::IsTerminal;

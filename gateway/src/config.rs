@@ -15,8 +15,9 @@ mod written;
 
 use crate::clock::{Clock, SystemClock};
 use crate::problem::Problem;
+use crate::quic::Windows;
 use crate::sessions::Bounds;
-use crate::tls::{Files, Windows};
+use crate::tls::Files;
 use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -4,8 +4,8 @@
 //! decides nothing. The bound and the flow-control windows are small until the
 //! second factor was accepted, [`Desk::widen`] lifts them.
 
+use crate::quic::{Connection, Lost, ReceiveStream, SendStream};
 use bytes::BytesMut;
-use quinn::{Connection, RecvStream, SendStream, VarInt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -18,16 +18,12 @@ const WAITING: usize = 256;
 /// How long a client may take to acknowledge the last words.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
-/// Bidirectional streams a signed-in client may hold open: the control stream
-/// and its channels. Each costs memory whether used or not.
-const STREAMS_SIGNED_IN: u32 = 65;
-
 /// What went wrong on the control stream.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
     /// The client went away.
-    #[error("the line was lost")]
-    Lost,
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// A message broke the protocol.
     #[error("the client broke the protocol: {0}")]
     Malformed(#[from] wire::WireError),
@@ -37,7 +33,7 @@ pub enum DeskError {
 #[derive(Debug)]
 pub struct Desk {
     connection: Connection,
-    reader: RecvStream,
+    reader: ReceiveStream,
     buffered: BytesMut,
     bound: usize,
     writer: Speaker,
@@ -57,7 +53,7 @@ impl Desk {
     /// # Errors
     /// When the connection ends first.
     pub async fn open(connection: &Connection) -> Result<Self, DeskError> {
-        let (sender, reader) = connection.accept_bi().await.map_err(|_| DeskError::Lost)?;
+        let (sender, reader) = connection.accept_stream().await?;
         let (queue, waiting) = mpsc::channel(WAITING);
         let writing = tokio::spawn(write_all(sender, waiting));
         let writer = Speaker { connection: connection.clone(), queue };
@@ -82,9 +78,8 @@ impl Desk {
                 return Ok(message);
             }
             let room = self.bound.saturating_add(wire::PREFIX).saturating_sub(self.buffered.len());
-            let chunk = self.reader.read_chunk(room.max(1), true).await.map_err(|_| DeskError::Lost)?;
-            let Some(chunk) = chunk else { return Err(DeskError::Lost) };
-            self.buffered.extend_from_slice(&chunk.bytes);
+            let chunk = self.reader.read_chunk(room.max(1)).await?.ok_or(Lost)?;
+            self.buffered.extend_from_slice(&chunk);
         }
     }
 
@@ -109,14 +104,13 @@ impl Desk {
         // Taken is not read yet: a close would overtake them at the client, so
         // the client, which leaves by itself after a last word, goes first.
         let _ = tokio::time::timeout(HEARD_WITHIN, connection.closed()).await;
-        close(&connection, code);
+        connection.close(code);
     }
 
     /// Gives a signed-in client room for its channels.
     pub fn widen(&mut self) {
         self.bound = wire::AFTER_SIGN_IN;
-        self.connection.set_max_concurrent_bi_streams(VarInt::from_u32(STREAMS_SIGNED_IN));
-        self.connection.set_receive_window(VarInt::from_u32(4 * 1024 * 1024));
+        self.connection.widen();
     }
 }
 
@@ -128,19 +122,14 @@ impl Speaker {
             Ok(bytes) => bytes,
             Err(error) => {
                 tracing::error!("a message to a client can't be written: {error}");
-                close(&self.connection, CloseCode::Internal);
+                self.connection.close(CloseCode::Internal);
                 return;
             }
         };
         if self.queue.try_send(bytes.into()).is_err() {
-            close(&self.connection, CloseCode::Busy);
+            self.connection.close(CloseCode::Busy);
         }
     }
-}
-
-/// Closes a connection with one of the protocol's codes and its plain sentence.
-fn close(connection: &Connection, code: CloseCode) {
-    connection.close(VarInt::from_u32(u32::from(code.number())), code.sentence().as_bytes());
 }
 
 /// The only writer of the stream, so that messages are never interleaved. Ends
@@ -153,5 +142,5 @@ async fn write_all(mut sender: SendStream, mut waiting: mpsc::Receiver<Arc<[u8]>
     }
     // The stream may be gone with its connection, which ends the talk as well.
     let _ = sender.finish();
-    let _ = sender.stopped().await;
+    sender.taken().await;
 }

@@ -14,13 +14,13 @@ use crate::authorize::{NotOpened, Wish};
 use crate::desk::{Desk, DeskError, Speaker};
 use crate::office::Office;
 use crate::proxy::Ended;
+use crate::quic::{ReceiveStream, SendStream};
 use crate::record::Tally;
 use crate::session;
 use crate::sessions::{EndOrder, SessionInfo, SessionPlace};
 use crate::state::{SessionEnd, SessionRow};
 use authz::Grant;
 use bytes::BytesMut;
-use quinn::{RecvStream, SendStream};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub struct NewChannel {
     /// The service's name as the client wrote it.
     pub service: String,
     /// What the tool sends.
-    pub from_client: RecvStream,
+    pub from_client: ReceiveStream,
     /// What the tool receives.
     pub to_client: SendStream,
 }
@@ -70,7 +70,7 @@ struct Hall {
     speaker: Speaker,
     sessions: HashMap<SessionId, mpsc::Sender<ToSession>>,
     passes: JoinSet<SessionId>,
-    headers: JoinSet<Option<(ChannelHeader, RecvStream, SendStream)>>,
+    headers: JoinSet<Option<(ChannelHeader, ReceiveStream, SendStream)>>,
 }
 
 /// Serves one signed-in connection until it is over.
@@ -78,13 +78,30 @@ pub async fn receive(office: Arc<Office>, who: Arc<Authenticated>, mut desk: Des
     let speaker = desk.speaker();
     let (sessions, passes, headers) = (HashMap::new(), JoinSet::new(), JoinSet::new());
     let mut hall = Hall { office, who, speaker, sessions, passes, headers };
-    let code = hall.serve(&mut desk).await;
-    hall.leave(code).await;
-    desk.leave(code).await;
+    let why = hall.serve(&mut desk).await;
+    hall.leave(why).await;
+    desk.leave(why.code()).await;
+}
+
+/// Why a hall is left.
+#[derive(Debug, Clone, Copy)]
+enum Leaving {
+    /// By an order or an expiry that each session has heard of itself.
+    SessionsKnow(CloseCode),
+    /// There is nobody to speak to any more, and only the hall knows.
+    LineLost(CloseCode),
+}
+
+impl Leaving {
+    fn code(self) -> CloseCode {
+        match self {
+            Self::SessionsKnow(code) | Self::LineLost(code) => code,
+        }
+    }
 }
 
 impl Hall {
-    async fn serve(&mut self, desk: &mut Desk) -> CloseCode {
+    async fn serve(&mut self, desk: &mut Desk) -> Leaving {
         let mut order = self.who.sign_in().order.clone();
         let connection = self.who.connection().clone();
         let left = self.who.expires().duration_since(self.office.clock.wall());
@@ -93,20 +110,21 @@ impl Hall {
         loop {
             tokio::select! {
                 ordered = order.wait_for(Option::is_some) => {
-                    return ordered.ok().and_then(|order| order.as_ref().map(code_of)).unwrap_or(CloseCode::Internal);
+                    let code = ordered.ok().and_then(|order| order.as_ref().map(code_of));
+                    return code.map_or(Leaving::LineLost(CloseCode::Internal), Leaving::SessionsKnow);
                 }
-                () = &mut expiry => return CloseCode::Withdrawn,
+                () = &mut expiry => return Leaving::SessionsKnow(CloseCode::Withdrawn),
                 heard = desk.hear() => match heard {
                     Ok(message) => self.answer(message),
-                    Err(DeskError::Lost) => return CloseCode::Done,
+                    Err(DeskError::Lost(_)) => return Leaving::LineLost(CloseCode::Done),
                     Err(DeskError::Malformed(error)) => {
                         tracing::warn!(person = %self.who.person(), "{error}");
-                        return CloseCode::Malformed;
+                        return Leaving::LineLost(CloseCode::Malformed);
                     }
                 },
-                opened = connection.accept_bi() => match opened {
+                opened = connection.accept_stream() => match opened {
                     Ok((sender, receiver)) => { self.headers.spawn(header(sender, receiver)); }
-                    Err(_) => return CloseCode::Done,
+                    Err(_) => return Leaving::LineLost(CloseCode::Done),
                 },
                 Some(read) = self.headers.join_next() => {
                     if let Ok(Some((header, receiver, sender))) = read {
@@ -165,7 +183,7 @@ impl Hall {
     }
 
     /// Leads a channel to its session, or turns it away.
-    fn lead(&mut self, header: ChannelHeader, from_client: RecvStream, to_client: SendStream) {
+    fn lead(&mut self, header: ChannelHeader, from_client: ReceiveStream, to_client: SendStream) {
         let Some(queue) = self.sessions.get(&header.session) else {
             return turn_away(to_client, Refusal::NoSuchSession, "");
         };
@@ -182,16 +200,26 @@ impl Hall {
         }
     }
 
-    /// Waits for the sessions, which got the same order, and accounts for the
-    /// end; the last speaker goes with the hall.
-    async fn leave(mut self, code: CloseCode) {
-        self.sessions.clear();
+    /// Waits for the sessions and accounts for the end; the last speaker goes
+    /// with the hall.
+    async fn leave(mut self, why: Leaving) {
+        let code = match why {
+            // They end by the same order, or by the same hour, and say so
+            // themselves. Were the line taken from them first, its loss would
+            // stand in the recording as the reason.
+            Leaving::SessionsKnow(code) => code,
+            Leaving::LineLost(code) => {
+                self.sessions.clear();
+                code
+            }
+        };
         self.headers.abort_all();
         let passes = &mut self.passes;
         let all = async { while passes.join_next().await.is_some() {} };
         if tokio::time::timeout(SEALED_WITHIN, all).await.is_err() {
             self.office.audit.alarm().raise("a session takes too long to seal its recording");
         }
+        self.sessions.clear();
         self.passes.detach_all();
         let event = self.office.audit.event(Kind::SignedOut).person(self.who.person());
         let event = event.source(self.who.source().ip()).why(code.sentence());
@@ -371,8 +399,8 @@ fn random_id() -> Result<SessionId, aws_lc_rs::error::Unspecified> {
 /// came along with it are not read: a header is read byte-exactly.
 async fn header(
     sender: SendStream,
-    mut receiver: RecvStream,
-) -> Option<(ChannelHeader, RecvStream, SendStream)> {
+    mut receiver: ReceiveStream,
+) -> Option<(ChannelHeader, ReceiveStream, SendStream)> {
     let read = async {
         let mut prefix = [0_u8; wire::PREFIX];
         receiver.read_exact(&mut prefix).await.ok()?;

@@ -14,7 +14,7 @@
 //! | [`audit`] | events of all that happened | every room |
 //!
 //! [`session`] is the page on which these stand in one sequence. Beside the
-//! way: [`config`], [`tls`] and [`policy`] hold what is true now, [`state`] what
+//! way: [`quic`] carries the bytes, [`config`], [`tls`] and [`policy`] hold what is true now, [`state`] what
 //! outlives a restart, [`sessions`] who is in the house, [`clock`] the time,
 //! [`admin`] and [`cli`] the administrator's side, [`rounds`] what is looked
 //! at again and again, [`run`] and [`shutdown`] how all of it begins and ends.
@@ -38,6 +38,7 @@ pub mod office;
 pub mod policy;
 pub mod problem;
 pub mod proxy;
+pub mod quic;
 pub mod record;
 pub mod rounds;
 pub mod run;

@@ -21,13 +21,13 @@ use crate::desk::Speaker;
 use crate::hall::{NewChannel, ToSession};
 use crate::office::Office;
 use crate::policy::Applied;
+use crate::quic::{ReceiveStream, SendStream};
 use crate::record::{OpenRecording, RecordFailure};
 use crate::sessions::{EndOrder, SessionPlace};
 use authz::{Grant, Service};
 use denials::Denials;
 use dissect::Direction;
 use line::{Dialling, Heard, Line, Ready};
-use quinn::{RecvStream, SendStream};
 use session::{Action, Core, Counts, EndCause, Entry, Input, Setup};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -125,7 +125,7 @@ struct Carrier {
     policy: watch::Receiver<Arc<Applied>>,
     ticks: Interval,
     lines: BTreeMap<u32, Line>,
-    arriving: BTreeMap<u32, (RecvStream, SendStream)>,
+    arriving: BTreeMap<u32, (ReceiveStream, SendStream)>,
     draining: Vec<Line>,
     turn: u32,
     source: IpAddr,

@@ -14,9 +14,9 @@ use crate::audit::Kind;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::office::{Office, OfficeError};
+use crate::quic::Endpoint;
 use crate::rounds;
 use crate::shutdown::{self, Drained, Stop};
-use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
@@ -168,19 +168,19 @@ where
     F: Future<Output = ()>,
 {
     let mut tls = office.tls.subscribe();
-    let first = tls.borrow_and_update().quinn.clone();
-    let endpoint = Endpoint::new(EndpointConfig::default(), Some(first), udp, Arc::new(TokioRuntime))?;
+    let first = tls.borrow_and_update().server.clone();
+    let endpoint = Endpoint::new(udp, first)?;
     let (followed, draining) = (endpoint.clone(), stop.drain.clone());
     let follow = async move {
         while tls.changed().await.is_ok() && !draining.is_cancelled() {
-            followed.set_server_config(Some(tls.borrow_and_update().quinn.clone()));
+            followed.change(tls.borrow_and_update().server.clone());
         }
     };
     let following = tokio::spawn(follow);
     let serving = serve(Arc::clone(&office), endpoint.clone(), stop.drain.clone());
     let drained = shutdown::drain(serving, &office, &stop).await;
     following.abort();
-    endpoint.close(0_u32.into(), b"");
+    endpoint.close();
     Ok(drained)
 }
 

@@ -248,9 +248,12 @@ impl Registry {
 impl House {
     fn end_sign_in(&self, id: SignInId, order: &EndOrder) -> usize {
         let Some((_, sender)) = self.sign_ins.get(&id) else { return 0 };
-        give(sender, order);
+        // The sessions first: a sign-in that obeyed before them would take
+        // the line away, and they would end for that instead of this order.
         let own = self.sessions.values().filter(|running| running.sign_in == id);
-        own.inspect(|running| give(&running.order, order)).count()
+        let told = own.inspect(|running| give(&running.order, order)).count();
+        give(sender, order);
+        told
     }
 }
 

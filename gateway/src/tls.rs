@@ -8,20 +8,16 @@
 //! broken or older than what is in use is refused and the old stays. This
 //! module never decides who a person is: it only knows certificates.
 //!
-//! Order: `Material::read` at start -> `Reloader::new` -> `server_config` for
-//! the endpoint -> `Reloader::run`, which announces each [`Current`] so that
+//! Order: `Material::read` at start -> `Reloader::new` -> `quic::server_config`
+//! for the endpoint -> `Reloader::run`, which announces each [`Current`] so that
 //! the endpoint takes the new configuration and live sign-ins are walked with
 //! [`Trust::verify`].
 
 mod material;
 mod reload;
-#[cfg(test)]
-mod tests;
-mod transport;
 mod trust;
 
 pub(crate) use material::private;
 pub use material::{Files, Material};
 pub use reload::{Current, LOOK_EVERY, Look, Reloader};
-pub use transport::{ConfigError, Windows, server_config};
 pub use trust::{Trust, Unfit};

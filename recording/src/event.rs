@@ -99,6 +99,23 @@ pub enum Event {
         /// Whether the device refused.
         refused: bool,
     },
+    /// An opaque channel showed something in the clear: what it is, a version,
+    /// a name, the fingerprint of a key.
+    Observed {
+        /// The channel, as numbered within the session.
+        channel: u32,
+        /// The tap at which it was seen: `from_client` or `from_device`.
+        #[serde(serialize_with = "bounded")]
+        tap: String,
+        /// Where in that tap the piece begins that showed it.
+        offset: u64,
+        /// What it is about, e.g. `tls.server-name`.
+        #[serde(serialize_with = "bounded")]
+        fact: String,
+        /// What was shown, as the peer wrote it.
+        #[serde(serialize_with = "bounded")]
+        value: String,
+    },
     /// A direction lost its framing; the channel is closed for it.
     Unframed {
         /// The channel, as numbered within the session.
@@ -157,6 +174,7 @@ impl Event {
             | Self::ChannelConnected { .. }
             | Self::Operation { .. }
             | Self::Answer { .. }
+            | Self::Observed { .. }
             | Self::Unframed { .. }
             | Self::TermsChanged { .. }
             | Self::PathChanged { .. }
@@ -176,6 +194,7 @@ impl Event {
             | Self::ChannelClosed { .. }
             | Self::Operation { .. }
             | Self::Answer { .. }
+            | Self::Observed { .. }
             | Self::Unframed { .. }
             | Self::PathChanged { .. }
             | Self::ClockStep { .. }

@@ -17,7 +17,7 @@ use crate::intake::{BUFFERED, Intake};
 use crate::record::{Event, Tap};
 use crate::taps::Taps;
 use bytes::Bytes;
-use dissect::{Carriage, Direction, Dissector, Framing, Protocol};
+use dissect::{Carriage, Direction, Dissector, Fact, Framing, Observer, Protocol};
 use requests::{Head, Waiting};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub(crate) struct Channel {
     id: u32,
     protocol: Protocol,
     dissector: Dissector,
+    /// Looks at an opaque connection as long as there is something to see.
+    observer: Option<Observer>,
     phase: Phase,
     taps: Taps,
     from_client: Intake,
@@ -87,6 +89,7 @@ impl Channel {
             id,
             protocol,
             dissector: Dissector::new(protocol),
+            observer: Observer::new(protocol),
             phase: Phase::Dialing,
             taps: Taps::new(id),
             from_client: Intake::default(),
@@ -161,19 +164,33 @@ impl Channel {
             return Err(Close::soft(By::Client, "more bytes than were asked for"));
         }
         self.from_client.push(bytes);
-        self.tell_sights(Direction::FromClient, bytes, desk, actions);
+        let facts = self.observe(Direction::FromClient, bytes);
+        self.record_facts(facts, desk, actions);
         Ok(())
     }
 
-    /// Notes what an opaque service shows from outside.
-    fn tell_sights(&mut self, direction: Direction, bytes: &[u8], desk: &Desk, actions: &mut Vec<Action>) {
-        let tap = match direction {
-            Direction::FromClient => Tap::FromClient,
-            Direction::FromDevice => Tap::FromDevice,
-        };
-        for sight in self.dissector.sights(direction, bytes) {
-            actions.push(desk.note(format!("{tap} of channel {}: {sight}", self.id)));
+    /// What bytes of an opaque connection show in the clear. They go their
+    /// way whatever that is.
+    fn observe(&mut self, direction: Direction, bytes: &[u8]) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        if let Some(observer) = &mut self.observer {
+            observer.observe(direction, bytes, &mut facts);
+            if observer.is_over() {
+                self.observer = None;
+            }
         }
+        facts
+    }
+
+    /// Records what was seen, behind the bytes that showed it.
+    fn record_facts(&self, facts: Vec<Fact>, desk: &Desk, actions: &mut Vec<Action>) {
+        actions.extend(facts.into_iter().map(|Fact { direction, offset, name, value }| {
+            let tap = match direction {
+                Direction::FromClient => Tap::FromClient,
+                Direction::FromDevice => Tap::FromDevice,
+            };
+            desk.event(Event::Observed { channel: self.id, tap, offset, fact: name, value })
+        }));
     }
 
     /// Records bytes from the client that go nowhere any more.

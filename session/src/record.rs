@@ -3,7 +3,7 @@
 
 use authz::PolicyHash;
 use bytes::Bytes;
-use dissect::{Effect, Protocol};
+use dissect::{Effect, FactName, Protocol};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -145,6 +145,19 @@ pub enum Event {
         text: String,
         /// Whether it refused.
         refused: bool,
+    },
+    /// An opaque channel showed something in the clear.
+    Observed {
+        /// The channel.
+        channel: u32,
+        /// The tap at which it was seen: `from_client` or `from_device`.
+        tap: Tap,
+        /// Where in the tap the piece begins that showed it.
+        offset: u64,
+        /// What it is about.
+        fact: FactName,
+        /// What was shown, as the peer wrote it.
+        value: String,
     },
     /// A direction lost its framing; the channel is closed for it.
     Unframed {

@@ -1,10 +1,11 @@
 //! Tools that nobody here wrote, provided for the tests that need them.
 //!
 //! A Python virtual environment under `target/interop/` holds the pinned
-//! packages of `tests/interop/requirements.txt`. The first test that asks
-//! makes it under a file lock, later runs find it ready. Where there is no
-//! python3, or nothing can be fetched, the tests say so and skip; with
-//! `CI=true` they fail instead. Nothing is installed outside `target/`.
+//! packages of `tests/interop/requirements.txt` and of the second verifier in
+//! `recording/verify-py/`. The first test that asks makes it under a file lock,
+//! later runs find it ready. Where there is no python3, or nothing can be
+//! fetched, the tests say so and skip; with `CI=true` they fail instead.
+//! Nothing is installed outside `target/`.
 
 use crate::{
     binaries::{lock, target, workspace},
@@ -58,7 +59,8 @@ fn say(line: &str) {
 
 /// Makes the environment if its marker is not of these requirements.
 fn provide() -> anyhow::Result<(Tools, String)> {
-    let wanted = std::fs::read_to_string(script("requirements.txt"))?;
+    let lists = [script("requirements.txt"), second_verifier().join("requirements.txt")];
+    let wanted = lists.iter().map(std::fs::read_to_string).collect::<Result<String, _>>()?;
     let _lock = lock("interop")?;
     let folder = target().join("interop");
     let (marker, python) = (folder.join("ready"), folder.join("venv/bin/python"));
@@ -77,8 +79,11 @@ fn provide() -> anyhow::Result<(Tools, String)> {
     venv.args(["-m", "venv"]).arg(folder.join("venv"));
     step("python3 -m venv", &mut venv).context("python3 with its venv module is needed")?;
     let mut pip = Command::new(&tools.python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-    step("pip install", pip.arg(script("requirements.txt")))?;
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    for list in &lists {
+        pip.arg("-r").arg(list);
+    }
+    step("pip install", &mut pip)?;
     let mut python = Command::new(&tools.python);
     let mut freeze = Command::new(&tools.python);
     let python = step("python --version", python.arg("--version"))?;
@@ -95,6 +100,11 @@ fn step(name: &str, command: &mut Command) -> anyhow::Result<Finished> {
 /// A file of `tests/interop/`.
 fn script(name: &str) -> PathBuf {
     workspace().join("tests/interop").join(name)
+}
+
+/// The folder of the verifier that was written from the format's text.
+pub fn second_verifier() -> PathBuf {
+    workspace().join("recording/verify-py")
 }
 
 /// A device that nobody here wrote, as a process of its own.
@@ -187,6 +197,14 @@ impl Tools {
         let process = Process::start_with_input(script, command.arg(address.to_string()), &input)?;
         let finished = process.finish(crate::process::PATIENCE)?.expect_code(0)?;
         finished.out.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    /// Python with the pinned packages, run in the second verifier's folder
+    /// and leaving nothing there.
+    pub fn in_second_verifier(&self) -> Command {
+        let mut command = Command::new(&self.python);
+        command.current_dir(second_verifier()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
     }
 
     fn script(&self, name: &str) -> Command {

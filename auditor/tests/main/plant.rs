@@ -124,6 +124,11 @@ pub(crate) fn opened(channel: u32, service: &str, protocol: &str, port: u16) -> 
     Event::ChannelOpened { channel, service: service.to_owned(), protocol: protocol.to_owned(), port }
 }
 
+pub(crate) fn observed(channel: u32, fact: &str, value: &str) -> Event {
+    let (tap, offset) = ("from_device".to_owned(), 0);
+    Event::Observed { channel, tap, offset, fact: fact.to_owned(), value: value.to_owned() }
+}
+
 pub(crate) fn closed(channel: u32) -> Event {
     let (by, reason) = ("client".to_owned(), "finished".to_owned());
     Event::ChannelClosed { channel, by, reason, totals: Totals::default() }

@@ -1,6 +1,6 @@
 //! `replay`.
 
-use crate::plant::{Plant, answer, bytes, closed, event, opened, operation, session, started};
+use crate::plant::{Plant, answer, bytes, closed, event, observed, opened, operation, session, started};
 use auditor::is_harmless;
 use recording::{Decision, Event, Tap};
 use serde_json::Value;
@@ -74,14 +74,22 @@ fn opaque_channels_are_told_by_count_and_preview() {
             bytes(2, 1, Tap::FromClient, 0, b"RFB\x1b[2J"),
             bytes(2, 1, Tap::ToDevice, 0, b"RFB\x1b[2J"),
             bytes(3, 1, Tap::FromDevice, 0, &long),
-            event(4, closed(1)),
+            event(4, observed(1, "rfb.version", "3.8\x1b[2J")),
+            event(5, closed(1)),
         ],
     );
     let called = plant.call(&["replay", "@a.ghr", "--identity", "@auditor.age", "--speed", "max"]);
     let lines = told(&called.out);
     assert_eq!(lines[4], "plc7:vnc from_client 7 bytes: 5246421b5b324a");
     assert_eq!(lines[5], format!("plc7:vnc from_device 40 bytes: {}...", "ab".repeat(16)));
-    assert!(lines[6].starts_with("plc7:vnc channel 1 closed"), "passed bytes are told twice: {lines:?}");
+    assert_eq!(lines[6], "plc7:vnc from_device shows rfb.version: 3.8\\x1b[2J");
+    assert!(lines[7].starts_with("plc7:vnc channel 1 closed"), "passed bytes are told twice: {lines:?}");
+    let called = plant.call(&["show", "@a.ghr", "--identity", "@auditor.age"]);
+    let seen = "seen              vnc rfb.version: 3.8\\x1b[2J (from_device)";
+    assert!(called.out.contains(seen), "{}", called.out);
+    let called = plant.call(&["show", "@a.ghr", "--identity", "@auditor.age", "--json"]);
+    let shown: Value = serde_json::from_str(&called.out).unwrap();
+    assert_eq!(shown["content"]["facts"][0]["value"], "3.8\x1b[2J");
 }
 
 #[test]
@@ -144,6 +152,7 @@ fn no_text_of_a_recording_reaches_the_terminal_as_it_is() {
         answer(1, HOSTILE, false),
         answer(4, HOSTILE, true),
         answer(77, HOSTILE, false),
+        Event::Observed { channel: 2, tap: text(), offset: 0, fact: text(), value: text() },
         Event::Unframed { channel: 1, tap: text(), reason: text() },
         Event::PathChanged { source: text() },
         Event::Ending { reason: text(), in_s: 1 },

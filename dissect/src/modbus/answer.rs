@@ -6,11 +6,12 @@
 //! confirmation that did not happen.
 
 use super::function::exception;
-use super::{COUNTED_FROM, EXCEPTION};
+use super::{COUNTED_FROM, EXCEPTION, umas};
 use crate::dissector::{Flaw, Outcome};
 use crate::operation::Values;
 use crate::reader::Reader;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 
 /// What is kept of a forwarded request to read its answer. Copies, so that
 /// no channel buffer is held alive.
@@ -22,8 +23,23 @@ pub(super) enum Asked {
     Words { count: u16 },
     /// A queue of words (6.18).
     Fifo,
-    /// These bytes after the function code.
-    Echo(Bytes),
+    /// These bytes after the function code. As many as all writes of
+    /// registers and coils echo are kept in place.
+    Echo(SmallVec<[u8; 8]>),
+    /// One byte of eight bits (6.7).
+    Status,
+    /// Two words, a status and a count (6.9).
+    EventCounter,
+    /// A byte count, then that many bytes: at least `least` of them.
+    Counted { least: u8 },
+    /// The sub-function, then one word (6.8).
+    Diagnostic { sub_function: u16 },
+    /// As many groups of records as were asked for, with so many words each (6.14).
+    Files(SmallVec<[u16; 2]>),
+    /// The objects of a device identification (6.21).
+    Identification { code: u8 },
+    /// An answer of UMAS.
+    Engineering,
     /// Bytes that have no type.
     Bytes,
 }
@@ -38,14 +54,22 @@ impl Asked {
         let mut fields = Reader::new(frame.clone());
         fields.take(COUNTED_FROM.saturating_add(1))?;
         let function = fields.byte()?;
-        let echo = |bytes: Bytes| Self::Echo(Bytes::copy_from_slice(&bytes));
+        let echo = |bytes: Bytes| Self::Echo(SmallVec::from_slice(&bytes));
         Ok(match function {
             1 | 2 => Self::Bits { count: second_word(fields)? },
             3 | 4 | 23 => Self::Words { count: second_word(fields)? },
             24 => Self::Fifo,
             5 | 6 | 15 | 16 => echo(fields.take(4)?),
             21 | 22 => echo(fields.rest()),
+            7 => Self::Status,
             8 => diagnostic(fields.rest()),
+            11 => Self::EventCounter,
+            // Status, event count and message count stand before the events.
+            12 => Self::Counted { least: 6 },
+            17 => Self::Counted { least: 1 },
+            20 => Self::Files(files(fields)?),
+            43 => encapsulated(fields)?,
+            umas::FUNCTION => Self::Engineering,
             _ => Self::Bytes,
         })
     }
@@ -81,26 +105,123 @@ impl Asked {
                 Ok(Outcome::Values { values: Values::Words(words), count: (*count).into() })
             }
             Self::Fifo => fifo(fields),
-            Self::Echo(expected) if fields.take(expected.len())? == *expected => {
+            Self::Echo(expected) if fields.take(expected.len())? == expected.as_slice() => {
                 fields.end()?;
                 Ok(Outcome::Done)
             }
             Self::Echo(_) => Ok(Outcome::Unreadable),
-            Self::Bytes => {
-                let bytes = fields.rest();
-                let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                Ok(Outcome::Values { values: Values::Untyped(bytes), count })
+            Self::Status => {
+                let bits = fields.take(1)?;
+                fields.end()?;
+                Ok(Outcome::Values { values: Values::Bits(bits), count: 8 })
             }
+            Self::EventCounter => {
+                let words = fields.take(4)?;
+                fields.end()?;
+                Ok(Outcome::Values { values: Values::Words(words), count: 2 })
+            }
+            Self::Counted { least } => {
+                let bytes = fields.byte()?;
+                let content = fields.take(bytes.into())?;
+                fields.end()?;
+                if bytes < *least { Err(Flaw::ByteCount { bytes }) } else { Ok(untyped(content)) }
+            }
+            Self::Diagnostic { sub_function } => {
+                let (answered, word) = (fields.word()?, fields.take(2)?);
+                fields.end()?;
+                if answered != *sub_function {
+                    return Ok(Outcome::Unreadable);
+                }
+                Ok(Outcome::Values { values: Values::Words(word), count: 1 })
+            }
+            Self::Files(counts) => records(fields, counts),
+            Self::Identification { code } => identification(fields, *code),
+            Self::Engineering => engineering(fields),
+            Self::Bytes => Ok(untyped(fields.rest())),
         }
     }
 }
 
-/// The sub-functions that come back as they were sent; the others return
-/// counters (6.8.1).
+fn untyped(bytes: Bytes) -> Outcome {
+    let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    Outcome::Values { values: Values::Untyped(bytes), count }
+}
+
+/// The sub-functions that come back as they were sent, and those that return
+/// a register or a count (6.8.1).
 fn diagnostic(data: Bytes) -> Asked {
-    match data.first_chunk::<2>() {
-        Some([0x00, 0x00 | 0x01 | 0x03 | 0x0A | 0x14]) => Asked::Echo(Bytes::copy_from_slice(&data)),
+    match data.first_chunk::<2>().map(|code| u16::from_be_bytes(*code)) {
+        Some(0x00 | 0x01 | 0x03 | 0x0A | 0x14) => Asked::Echo(SmallVec::from_slice(&data)),
+        Some(sub_function @ (0x02 | 0x0B..=0x12)) => Asked::Diagnostic { sub_function },
         Some(_) | None => Asked::Bytes,
+    }
+}
+
+/// How many words each group of a file request asks for.
+fn files(mut fields: Reader) -> Result<SmallVec<[u16; 2]>, Flaw> {
+    fields.byte()?;
+    let mut counts = SmallVec::new();
+    while fields.left() > 0 {
+        fields.take(5)?;
+        counts.push(fields.word()?);
+    }
+    Ok(counts)
+}
+
+/// 6.14: a byte count, then for each group its length, the reference type 6
+/// and the records.
+fn records(mut fields: Reader, counts: &[u16]) -> Result<Outcome, Flaw> {
+    let bytes = fields.byte()?;
+    if usize::from(bytes) != fields.left() {
+        return Err(Flaw::ByteCount { bytes });
+    }
+    let mut all = BytesMut::with_capacity(fields.left());
+    for count in counts {
+        let length = fields.byte()?;
+        let wanted = usize::from(*count).saturating_mul(2);
+        if usize::from(length) != wanted.saturating_add(1) || fields.byte()? != 6 {
+            return Err(Flaw::ByteCount { bytes: length });
+        }
+        all.extend_from_slice(&fields.take(wanted)?);
+    }
+    fields.end()?;
+    let count = counts.iter().map(|count| u32::from(*count)).sum();
+    Ok(Outcome::Values { values: Values::Words(all.freeze()), count })
+}
+
+fn encapsulated(mut fields: Reader) -> Result<Asked, Flaw> {
+    Ok(match fields.byte()? {
+        0x0E => Asked::Identification { code: fields.byte()? },
+        _ => Asked::Bytes,
+    })
+}
+
+/// 6.21: the interface's type, the code that was asked for, conformity, more
+/// to come, the next object, how many objects; then each with its length.
+fn identification(mut fields: Reader, code: u8) -> Result<Outcome, Flaw> {
+    if (fields.byte()?, fields.byte()?) != (0x0E, code) {
+        return Ok(Outcome::Unreadable);
+    }
+    let (_conformity, _more, _next) = (fields.byte()?, fields.byte()?, fields.byte()?);
+    let objects = fields.byte()?;
+    let content = fields.rest();
+    let mut list = Reader::new(content.clone());
+    for _ in 0..objects {
+        let (_object, length) = (list.byte()?, list.byte()?);
+        list.take(length.into())?;
+    }
+    list.end()?;
+    Ok(untyped(content))
+}
+
+/// The session's byte, the state, data.
+fn engineering(mut fields: Reader) -> Result<Outcome, Flaw> {
+    let _session = fields.byte()?;
+    match fields.byte()? {
+        umas::DONE if fields.left() == 0 => Ok(Outcome::Done),
+        umas::DONE => Ok(untyped(fields.rest())),
+        umas::REFUSED => Ok(Outcome::Refused { code: umas::REFUSED.into(), text: "UMAS error" }),
+        _ => Ok(Outcome::Unreadable),
     }
 }
 

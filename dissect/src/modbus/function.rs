@@ -45,7 +45,7 @@ pub(super) fn name(function: u8) -> &'static str {
         24 => "read FIFO queue",
         40 => "program (ConCept)",
         43 => "encapsulated interface transport",
-        90 => "function 90 (UMAS)",
+        90 => "UMAS",
         91 => "function 91 (object messaging)",
         125 => "firmware replacement",
         126 => "program (584/984, function 126)",
@@ -56,8 +56,7 @@ pub(super) fn name(function: u8) -> &'static str {
 /// The class of a function that is not decoded any further.
 ///
 /// The vendors' programming functions are taken for the worst that they can
-/// do. UMAS is a whole engineering protocol that is not taken apart here, so
-/// its effect is unknown, as is that of any code without a public meaning.
+/// do. The effect of any code without a public meaning is unknown.
 pub(super) fn undecoded_class(function: u8) -> Class {
     match function {
         9 | 10 | 13 | 14 | 18 | 19 | 40 | 125 | 126 => Class::ProgramWrite,

@@ -6,7 +6,7 @@
 //! device might read it differently from us.
 
 use super::function::{diagnostic, name, undecoded_class};
-use super::{COUNTED_FROM, Header};
+use super::{COUNTED_FROM, Header, umas};
 use crate::area::Area;
 use crate::dissector::{Content, Expects, Flaw, Key, Malformed, Request};
 use crate::operation::{Access, Class, Operation, Protocol, Range, Values};
@@ -86,6 +86,7 @@ fn meaning(frame: &Bytes, header: Header) -> Result<Meaning, Flaw> {
         23 => exchange(fields, unit)?,
         24 => smallvec![read_fifo(fields, unit)?],
         43 => return encapsulated(fields, unit),
+        umas::FUNCTION => return engineering(fields, unit),
         other => smallvec![Access::whole(undecoded_class(other), unit)],
     };
     Ok(Meaning { function: name(header.function), accesses, expects: Expects::Answer })
@@ -241,7 +242,8 @@ fn file_records(fields: &mut Reader) -> Result<(Place, u16), Flaw> {
     Ok((Place::Range { area: Area::File, range }, count))
 }
 
-/// 6.8: a sub-function and its data, two bytes for all but the echo.
+/// 6.8: a sub-function and its data, two bytes for all but the echo, and zero
+/// where it says nothing.
 fn diagnostics(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
     let sub_function = fields.word()?;
     let (function, class) = diagnostic(sub_function);
@@ -252,8 +254,9 @@ fn diagnostics(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
         (0, _) => return Err(Flaw::Length),
         (1, [0x00 | 0xFF, 0x00]) | (3, [_, 0x00]) => {}
         (1 | 3, [high, low]) => return Err(Flaw::Value { value: u16::from_be_bytes([*high, *low]) }),
-        (_, [_, _]) => {}
         (_, _) if class == Class::Unknown => {}
+        (_, [0, 0]) => {}
+        (_, [high, low]) => return Err(Flaw::Value { value: u16::from_be_bytes([*high, *low]) }),
         (_, _) => return Err(Flaw::Length),
     }
     // A device in listen only mode answers nothing, not even this.
@@ -274,8 +277,36 @@ fn encapsulated(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
             }
             ("read device identification", Class::Identify)
         }
+        // Reads or writes an object of some node of a CAN network behind the
+        // device, in a way that CiA 309-2 defines and V1.1b3 does not.
         0x0D => ("CANopen general reference", Class::Unknown),
         _ => (name(43), Class::Unknown),
     };
     Ok(Meaning { function, accesses: smallvec![Access::whole(class, unit)], expects: Expects::Answer })
+}
+
+/// Function 90: the session's byte, the code, data that goes with it.
+fn engineering(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
+    let _session = fields.byte()?;
+    let (function, class) = umas::code(fields.byte()?);
+    let data = fields.rest();
+    let values = match class {
+        Class::Write | Class::ProgramWrite => Values::Untyped(data),
+        Class::Housekeeping
+        | Class::Identify
+        | Class::Read
+        | Class::Subscribe
+        | Class::Control
+        | Class::ProgramRead
+        | Class::FileRead
+        | Class::FileWrite
+        | Class::TimeSet
+        | Class::Security
+        | Class::Diagnostic
+        | Class::Route
+        | Class::Use
+        | Class::Unknown => Values::None,
+    };
+    let accesses = smallvec![Access { class, unit, place: None, values }];
+    Ok(Meaning { function, accesses, expects: Expects::Answer })
 }

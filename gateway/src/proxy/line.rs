@@ -6,8 +6,8 @@
 //! bytes and decides nothing; what it reads goes to the core, and only what
 //! the core ordered (after it was recorded) is ever queued here.
 
+use crate::quic::{Lost, ReceiveStream, SendStream};
 use bytes::{Buf as _, Bytes, BytesMut};
-use quinn::{RecvStream, SendStream, VarInt};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
@@ -24,9 +24,6 @@ const BLOCK: usize = 16 * 1024;
 
 /// What has to be left of a block for another read.
 const LEAST: usize = 1024;
-
-/// The code with which a stream is cut; the reason comes as a notice.
-const CUT: VarInt = VarInt::from_u32(1);
 
 /// Something that a line has to tell the core.
 #[derive(Debug)]
@@ -71,7 +68,7 @@ enum Side {
 
 /// One channel's sockets and queues.
 pub(super) struct Line {
-    from_client: RecvStream,
+    from_client: ReceiveStream,
     client: Side,
     to_client: SendStream,
     to_client_queue: Queue,
@@ -97,7 +94,7 @@ enum End {
 }
 
 impl Line {
-    pub(super) fn new(from_client: RecvStream, to_client: SendStream, dialling: Dialling) -> Self {
+    pub(super) fn new(from_client: ReceiveStream, to_client: SendStream, dialling: Dialling) -> Self {
         Self {
             from_client,
             client: Side::Open,
@@ -170,9 +167,8 @@ impl Line {
         {
             tracing::error!("a device's connection can't be reset: {error}");
         }
-        // Streams that are gone already need no cutting.
-        let _ = self.from_client.stop(CUT);
-        let _ = self.to_client.reset(CUT);
+        self.from_client.cut();
+        self.to_client.cut();
     }
 
     /// The client's half of a line whose device was never reached.
@@ -228,17 +224,17 @@ impl Line {
         Poll::Ready(Ok(()))
     }
 
-    fn write_client(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn write_client(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         while let Some(front) = self.to_client_queue.pieces.front() {
-            match Pin::new(&mut self.to_client).poll_write(context, front) {
+            match self.to_client.poll_write(context, front) {
                 Poll::Ready(Ok(written)) => self.to_client_queue.advance(written),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Ready(Err(lost)) => return Poll::Ready(Err(lost)),
                 Poll::Pending => return Poll::Pending,
             }
         }
         if self.to_client_queue.end == End::Wanted {
             self.to_client_queue.end = End::Done;
-            return Poll::Ready(self.to_client.finish().map_err(io::Error::other));
+            return Poll::Ready(self.to_client.finish());
         }
         Poll::Ready(Ok(()))
     }

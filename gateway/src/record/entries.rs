@@ -101,6 +101,13 @@ fn event(event: &session::Event) -> Event {
             text: text.clone(),
             refused: *refused,
         },
+        session::Event::Observed { channel, tap: at, offset, fact, value } => Event::Observed {
+            channel: *channel,
+            tap: at.to_string(),
+            offset: *offset,
+            fact: fact.name().to_owned(),
+            value: value.clone(),
+        },
         session::Event::Unframed { channel, tap: at, reason } => {
             Event::Unframed { channel: *channel, tap: at.to_string(), reason: reason.clone() }
         }

@@ -118,11 +118,11 @@ impl Material {
         &self.trust
     }
 
-    pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
         self.chain.clone()
     }
 
-    pub(super) fn key(&self) -> PrivateKeyDer<'static> {
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         self.key.clone_key()
     }
 }

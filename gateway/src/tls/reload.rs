@@ -1,9 +1,10 @@
 //! Watches the four files and swaps whole new material in.
 
 use super::material::Contents;
-use super::{Files, Material, Trust, Unfit, Windows, server_config};
+use super::{Files, Material, Trust, Unfit};
 use crate::clock::Clock;
 use crate::problem::Problem;
+use crate::quic::{ServerConfig, Windows, server_config};
 use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::CertificateDer;
 use std::fmt;
@@ -21,8 +22,8 @@ const ALARM_DAYS: [i64; 3] = [30, 14, 3];
 pub struct Current {
     /// What the files say.
     pub material: Material,
-    /// For `Endpoint::set_server_config`.
-    pub quinn: quinn::ServerConfig,
+    /// For the endpoint.
+    pub server: ServerConfig,
     /// Counts up with each reload, from 1.
     pub generation: u64,
 }
@@ -76,9 +77,9 @@ impl Reloader {
     pub fn open(files: Files, windows: Windows, clock: Arc<dyn Clock>) -> Result<Self, Vec<Problem>> {
         let contents = Contents::read(&files)?;
         let material = Material::parse(&files, &contents, clock.wall())?;
-        let quinn = server_config(&material, &windows, Arc::clone(&clock))
+        let server = server_config(&material, &windows, Arc::clone(&clock))
             .map_err(|error| vec![Problem::new(&files.cert, error.to_string()).key("[tls]")])?;
-        let (current, _) = watch::channel(Arc::new(Current { material, quinn, generation: 1 }));
+        let (current, _) = watch::channel(Arc::new(Current { material, server, generation: 1 }));
         let seen = Seen { in_use: contents, broken: None, told: false, crl_alarm: None };
         Ok(Self { files, windows, clock, current, seen: Mutex::new(seen) })
     }
@@ -144,9 +145,9 @@ impl Reloader {
                 format!("is older ({}) than the one in use ({})", material.crl_made, old.material.crl_made);
             return Err(vec![Problem::new(&self.files.crl, reason).key("[tls] crl")]);
         }
-        let quinn = server_config(&material, &self.windows, Arc::clone(&self.clock))
+        let server = server_config(&material, &self.windows, Arc::clone(&self.clock))
             .map_err(|error| vec![Problem::new(&self.files.cert, error.to_string()).key("[tls]")])?;
-        Ok(Current { material, quinn, generation: old.generation.saturating_add(1) })
+        Ok(Current { material, server, generation: old.generation.saturating_add(1) })
     }
 }
 

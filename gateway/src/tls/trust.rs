@@ -61,7 +61,7 @@ impl Trust {
         Ok(Self { verifier })
     }
 
-    pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
+    pub(crate) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
         Arc::clone(&self.verifier)
     }
 

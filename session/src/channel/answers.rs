@@ -24,11 +24,12 @@ impl Channel {
         }
         self.from_device.push(&bytes);
         let length = bytes.len();
-        self.taps.bytes(desk.now, Tap::FromDevice, bytes.clone(), actions);
-        self.tell_sights(Direction::FromDevice, &bytes, desk, actions);
+        let facts = self.observe(Direction::FromDevice, &bytes);
+        self.taps.bytes(desk.now, Tap::FromDevice, bytes, actions);
         if self.device != Side::Sending || length > PIECE {
             return Err(Close::soft(By::Device, "more bytes than were asked for"));
         }
+        self.record_facts(facts, desk, actions);
         loop {
             match self.dissector.frame(Direction::FromDevice, self.from_device.bytes()) {
                 Framing::Partial => return Ok(()),

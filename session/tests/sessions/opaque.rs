@@ -27,6 +27,37 @@ fn its_use_is_judged_once_and_its_bytes_are_carried_and_recorded() {
 }
 
 #[test]
+fn what_it_shows_in_the_clear_is_recorded_behind_its_bytes() {
+    let mut sim = vnc(Options::default());
+    sim.device_says(1, b"RFB 003");
+    sim.device_says(1, b".008\n");
+    sim.client_says(1, b"RFB 003.007\n");
+    sim.client_says(1, b"no security type");
+    let seen: Vec<_> = sim
+        .events
+        .iter()
+        .filter_map(|(_, event)| {
+            if let Event::Observed { channel: 1, tap, offset, fact, value } = event {
+                Some(format!("{tap}+{offset} {fact} {value}"))
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "from_device+0 rfb.version 3.8",
+            "from_client+0 rfb.version 3.7",
+            "from_client+12 rfb.security-type type 110"
+        ]
+    );
+    assert_eq!(sim.sent_to_client(1), b"RFB 003.008\n");
+    sim.durable();
+    assert_eq!(sim.sent_to_device(1), b"RFB 003.007\nno security type");
+}
+
+#[test]
 fn nothing_waits_in_ordered_mode() {
     let mut sim = vnc(Options { mode: Mode::Ordered, ..Options::default() });
     sim.client_says(1, b"\x01");

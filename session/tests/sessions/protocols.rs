@@ -126,15 +126,15 @@ fn what_an_opaque_service_shows_is_noted_beside_its_bytes() {
     let unit = hex::decode("0300002102f0807201001231000005b30000000000000000300000000072010000").unwrap();
     sim.client_says(1, &unit[..20]);
     sim.client_says(1, &unit[20..]);
-    let notes: Vec<&str> = sim
+    let facts: Vec<_> = sim
         .events
         .iter()
         .filter_map(|(_, event)| match event {
-            Event::Note { text } => Some(text.as_str()),
+            Event::Observed { tap, fact, value, .. } => Some((*tap, fact.name(), value.as_str())),
             _ => None,
         })
         .collect();
-    assert_eq!(notes, ["from_client of channel 1: begin TLS"]);
+    assert_eq!(facts, [(Tap::FromClient, "s7plus.unit", "begin TLS")]);
     sim.durable();
     assert_eq!(sim.sent_to_device(1), unit);
 }

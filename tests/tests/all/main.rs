@@ -11,4 +11,5 @@ mod interop_s7;
 mod main_job;
 mod misbehaving;
 mod refusals;
+mod second_verifier;
 mod strangers;

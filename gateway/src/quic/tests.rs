@@ -1,15 +1,16 @@
 //! Real handshakes over loopback: who gets through, who does not.
 
-use super::*;
+use super::Endpoint;
 use crate::fixture::{Issued, Plant, Purpose, authority, issue, noon};
+use crate::tls::{Look, Reloader};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint};
+use quinn::{ClientConfig, Connection, ConnectionError};
 use rustls::RootCertStore;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::time_provider::TimeProvider;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,16 +35,16 @@ impl Gate {
     fn open(plant: Plant) -> Self {
         let config = plant.config().unwrap();
         let reloader = Reloader::open(config.tls, config.limits.windows(), plant.clock.clone()).unwrap();
-        let endpoint =
-            Endpoint::server(reloader.current().quinn.clone(), ([127, 0, 0, 1], 0).into()).unwrap();
-        let address = endpoint.local_addr().unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = udp.local_addr().unwrap();
+        let endpoint = Endpoint::new(udp, reloader.current().server.clone()).unwrap();
         let accepting = endpoint.clone();
         tokio::spawn(async move {
             while let Some(incoming) = accepting.accept().await {
                 tokio::spawn(async move {
                     // One byte on the client's stream says that it got in.
-                    let Ok(connection) = incoming.await else { return };
-                    let Ok((mut to_client, _from_client)) = connection.accept_bi().await else { return };
+                    let Ok(connection) = incoming.handshake().await else { return };
+                    let Ok((mut to_client, _from_client)) = connection.accept_stream().await else { return };
                     let _ = to_client.write_all(b"!").await;
                     connection.closed().await;
                 });
@@ -75,7 +76,7 @@ impl Gate {
 
     /// Whether the gateway lets this client say something.
     async fn knock(&self, config: rustls::ClientConfig) -> Result<Connection, ConnectionError> {
-        let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+        let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
         endpoint.set_default_client_config(ClientConfig::new(Arc::new(
             QuicClientConfig::try_from(config).unwrap(),
         )));
@@ -157,7 +158,7 @@ async fn a_reloaded_list_counts_for_the_next_handshake() {
     assert!(gate.knock(config.clone()).await.is_ok());
     gate.plant.write_crl(&[10], noon(), 60);
     assert_eq!(gate.reloader.look(), Look::Reloaded);
-    gate.endpoint.set_server_config(Some(gate.reloader.current().quinn.clone()));
+    gate.endpoint.change(gate.reloader.current().server.clone());
     assert_eq!(alert(gate.knock(config).await), 44, "certificate_revoked");
 }
 

@@ -4,10 +4,10 @@
 //! of 1 ms are what keeps round trips short on a lossy line; each stream a peer
 //! may open costs memory whether it opens it or not.
 
-use super::Material;
 use crate::clock::Clock;
+use crate::tls::Material;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{AckFrequencyConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
+use quinn::{AckFrequencyConfig, IdleTimeout, TransportConfig, VarInt};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
@@ -38,6 +38,10 @@ pub struct Windows {
     pub incoming: u32,
 }
 
+/// What an endpoint is run with; made by [`server_config`] only.
+#[derive(Debug, Clone)]
+pub struct ServerConfig(pub(super) quinn::ServerConfig);
+
 /// Why material that passed its checks makes no configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS configuration: {0}")]
@@ -66,10 +70,10 @@ pub fn server_config(
     tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     tls.max_early_data_size = 0;
     let crypto = QuicServerConfig::try_from(tls).map_err(|error| refuse(&error))?;
-    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport(windows)));
     config.max_incoming(usize::try_from(windows.incoming).unwrap_or(usize::MAX));
-    Ok(config)
+    Ok(ServerConfig(config))
 }
 
 fn transport(windows: &Windows) -> TransportConfig {
