@@ -76,9 +76,7 @@ impl Statement {
 
     /// Signs the statement.
     pub(crate) fn sign(&self, key: &SigningKey) -> Result<String, CheckpointError> {
-        let mut note = Note::new(self.text().as_bytes(), &[]).map_err(|_| CheckpointError::Sign)?;
-        note.add_sigs(&[key]).map_err(|_| CheckpointError::Sign)?;
-        String::from_utf8(note.to_bytes()).map_err(|_| CheckpointError::Sign)
+        signed_note(&self.text(), key)
     }
 
     /// Checks a checkpoint's signature and form and gives what it says.
@@ -89,24 +87,13 @@ impl Statement {
     /// # Errors
     /// See [`CheckpointError`].
     pub fn verify(note: &[u8], key: &PublicKey) -> Result<Self, CheckpointError> {
-        if note.len() > MAX_NOTE {
-            return Err(CheckpointError::Note);
-        }
-        let parsed = Note::from_bytes(note).map_err(|_| CheckpointError::Note)?;
-        if parsed.to_bytes() != note || note.iter().filter(|byte| **byte == b'\n').count() != LINES {
-            return Err(CheckpointError::Note);
-        }
-        let verifiers = VerifierList::new(vec![Box::new(key.clone())]);
-        parsed.verify(&verifiers).map_err(|error| match error {
-            signed_note::NoteError::UnverifiedNote => signer_of(note),
-            signed_note::NoteError::InvalidSignature { .. } => CheckpointError::Signature,
-            signed_note::NoteError::MalformedNote
-            | signed_note::NoteError::InvalidSigner
-            | signed_note::NoteError::MismatchedVerifier
-            | signed_note::NoteError::VerificationError(_)
-            | signed_note::NoteError::SignatureError(_) => CheckpointError::Note,
-        })?;
-        Self::parse(parsed.text()).ok_or(CheckpointError::Text)
+        Self::parse(&verified_text(note, LINES, key)?).ok_or(CheckpointError::Text)
+    }
+
+    /// What a note says, its signature unseen: for listings, never for proof.
+    pub fn unverified(note: &str) -> Option<Self> {
+        let (text, _signature) = note.split_once("\n\n")?;
+        Self::parse(format!("{text}\n").as_bytes())
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
@@ -122,6 +109,36 @@ impl Statement {
         let statement = Self { session, leaves, root, bytes, time };
         (statement.text() == text).then_some(statement)
     }
+}
+
+/// The text of a note that the key signed, if the note is byte for byte what a
+/// gateway writes: `lines` lines in all, one signature.
+pub(crate) fn verified_text(note: &[u8], lines: usize, key: &PublicKey) -> Result<Vec<u8>, CheckpointError> {
+    if note.len() > MAX_NOTE {
+        return Err(CheckpointError::Note);
+    }
+    let parsed = Note::from_bytes(note).map_err(|_| CheckpointError::Note)?;
+    if parsed.to_bytes() != note || note.iter().filter(|byte| **byte == b'\n').count() != lines {
+        return Err(CheckpointError::Note);
+    }
+    let verifiers = VerifierList::new(vec![Box::new(key.clone())]);
+    parsed.verify(&verifiers).map_err(|error| match error {
+        signed_note::NoteError::UnverifiedNote => signer_of(note),
+        signed_note::NoteError::InvalidSignature { .. } => CheckpointError::Signature,
+        signed_note::NoteError::MalformedNote
+        | signed_note::NoteError::InvalidSigner
+        | signed_note::NoteError::MismatchedVerifier
+        | signed_note::NoteError::VerificationError(_)
+        | signed_note::NoteError::SignatureError(_) => CheckpointError::Note,
+    })?;
+    Ok(parsed.text().to_vec())
+}
+
+/// Signs a text and gives the note.
+pub(crate) fn signed_note(text: &str, key: &SigningKey) -> Result<String, CheckpointError> {
+    let mut note = Note::new(text.as_bytes(), &[]).map_err(|_| CheckpointError::Sign)?;
+    note.add_sigs(&[key]).map_err(|_| CheckpointError::Sign)?;
+    String::from_utf8(note.to_bytes()).map_err(|_| CheckpointError::Sign)
 }
 
 /// Lines of a checkpoint: five of text, a blank one, one signature.

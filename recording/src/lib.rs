@@ -33,6 +33,7 @@ mod event;
 mod frame;
 mod header;
 mod keys;
+pub mod log;
 mod opened;
 mod ratchet;
 mod recipient;
@@ -54,7 +55,7 @@ pub use keys::{DEFAULT_KEY_NAME, KeyError, PublicKey, SigningKey};
 pub use opened::{OpenError, Opened, Recorded, Stop};
 pub use ratchet::CryptoError;
 pub use recipient::{Identity, MAX_RECIPIENTS, Recipient, RecipientError};
-pub use scan::{Outline, ScanError, outline};
+pub use scan::{Outline, ScanError, outline, read_head};
 #[cfg(unix)]
 pub use storage::FileStorage;
 pub use storage::{Allocation, Storage, SyncStorage};

@@ -189,7 +189,7 @@ impl<R: Read + Seek> Scanner<R> {
 
 /// The part of `bytes` that would be a note: up to the end of the line that
 /// follows the first blank one.
-fn note_at(bytes: &[u8]) -> &[u8] {
+pub(crate) fn note_at(bytes: &[u8]) -> &[u8] {
     let blank = bytes.windows(2).position(|pair| pair == b"\n\n");
     let Some(signature) = blank.map(|at| at.saturating_add(2)) else {
         return &[];
@@ -227,6 +227,17 @@ pub enum ScanError {
     /// It has no header.
     #[error(transparent)]
     Header(#[from] HeaderError),
+}
+
+/// Reads a recording's header alone, with its leaf hash, without any key and
+/// without checking anything.
+///
+/// # Errors
+/// [`ScanError`].
+pub fn read_head<R: Read + Seek>(source: R) -> Result<(Header, [u8; 32]), ScanError> {
+    let (_, head) = Scanner::open(source)?;
+    let head = head?;
+    Ok((head.fields, head.hash))
 }
 
 /// Reads a recording's outline, without any key and without checking

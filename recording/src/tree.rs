@@ -6,6 +6,7 @@
 //! the logarithm of the frames.
 
 use aws_lc_rs::digest::{Context, SHA256};
+use std::io::{self, Read};
 
 /// A SHA-256 hash.
 pub(crate) type Hash = [u8; 32];
@@ -16,6 +17,23 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
     for part in parts {
         context.update(part);
     }
+    finished(context)
+}
+
+/// SHA-256 over all that a source gives.
+pub(crate) fn sha256_of(source: &mut impl Read) -> io::Result<Hash> {
+    let (mut context, mut chunk) = (Context::new(&SHA256), vec![0; 64 * 1024]);
+    loop {
+        let read = source.read(&mut chunk)?;
+        if read == 0 {
+            break;
+        }
+        context.update(chunk.get(..read).unwrap_or_default());
+    }
+    Ok(finished(context))
+}
+
+fn finished(context: Context) -> Hash {
     let mut hash = [0; 32];
     for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
         *to = *from;
@@ -42,6 +60,12 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// A tree of `size` leaves whose complete subtrees have these roots, the
+    /// largest first: one for each bit of `size` that is set.
+    pub(crate) fn of(size: u64, peaks: Vec<Hash>) -> Self {
+        Self { size, peaks }
+    }
+
     /// Count of leaves.
     pub(crate) fn size(&self) -> u64 {
         self.size

@@ -22,6 +22,8 @@ use std::io::{self, Read, Seek};
 pub struct Report {
     /// The header's fields, where it can be read.
     pub header: Option<Header>,
+    /// Leaf hash of the header, as the site log keeps it.
+    pub header_hash: Option<[u8; 32]>,
     /// The file's length in bytes.
     pub length: u64,
     /// What is proven by the key, `None` where no checkpoint was.
@@ -37,8 +39,11 @@ pub struct Report {
 pub struct SignedPrefix {
     /// Bytes from the start, the checkpoint's frame included.
     pub bytes: u64,
-    /// Frames from the start, the checkpoint's included.
+    /// Frames from the start, the checkpoint's included; as many are the
+    /// leaves that it signs, since the header is one.
     pub frames: u64,
+    /// Tree hash that it signs.
+    pub root: [u8; 32],
     /// When the checkpoint was signed, by the gateway's wall clock.
     pub time: Timestamp,
 }
@@ -140,7 +145,8 @@ pub fn verify_watched<R: Read + Seek>(
         Err((offset, fault)) => Verdict::Altered { offset, fault },
     };
     let (signed, tail) = (walk.signed.take(), walk.tail);
-    Ok(Report { header: Some(head.fields), length: scanner.length(), signed, tail, verdict })
+    let (header_hash, length) = (Some(head.hash), scanner.length());
+    Ok(Report { header: Some(head.fields), header_hash, length, signed, tail, verdict })
 }
 
 /// A file whose header is missing is cut; one whose header is wrong, or
@@ -158,7 +164,7 @@ fn without_header<R: Read + Seek>(
         Verdict::Altered { offset: 0, fault: Fault::Header(error) }
     };
     let tail = Tail { broken, ..Tail::default() };
-    Ok(Report { header: None, length: scanner.length(), signed: None, tail, verdict })
+    Ok(Report { header: None, header_hash: None, length: scanner.length(), signed: None, tail, verdict })
 }
 
 /// Either a verdict or where and how the signed prefix is wrong.
@@ -283,6 +289,7 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
         self.signed = Some(SignedPrefix {
             bytes: self.scanner.offset(),
             frames: self.sequence.saturating_add(1),
+            root: statement.root,
             time: statement.time,
         });
         Ok(Flow::On)

@@ -13,5 +13,6 @@ mod failing;
 mod format;
 mod round;
 mod sample;
+mod site_log;
 mod tampering;
 mod vector;
