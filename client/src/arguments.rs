@@ -13,6 +13,7 @@ use crate::escape::escape;
 use crate::link::Link;
 use crate::opening::Purpose;
 use crate::profile::Profile;
+use crate::receipts;
 use crate::running::{self, State};
 use crate::screen::Screen;
 use crate::seed::Seed;
@@ -59,6 +60,12 @@ enum Command {
     /// Open targets and give your tools local addresses for their services
     #[command(after_help = CONNECT_EXAMPLES)]
     Connect(ConnectArguments),
+    /// List what the gateway signed for you: with it a deleted or changed recording is found
+    Receipts {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what runs on this machine
     Status {
         /// Print one JSON document
@@ -130,6 +137,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn act(arguments: &Arguments, screen: &mut Screen) -> Result<(), Problem> {
     match &arguments.command {
         Command::Status { json } => show_running(&arguments.profile, listing(*json), screen),
+        Command::Receipts { json } => {
+            let kept = receipts::list(&Profile::receipts_of(&arguments.profile)?)?;
+            receipts::show(&kept, listing(*json), screen)
+        }
         Command::Targets { json, factor } => {
             let profile = Profile::load(&arguments.profile)?;
             let codes = factor.codes()?;
@@ -246,6 +257,9 @@ mod tests {
         assert!(parse("gatehouse connect 10.0.0.1:502:x").unwrap_err().contains("an address is never given"));
         let long = "x".repeat(wire::LONGEST_TEXT + 1);
         assert!(parse(&format!("gatehouse connect a --reason {long}")).unwrap_err().contains("too long"));
-        assert!(parse("gatehouse receipts").is_err());
+        assert!(matches!(
+            parse("gatehouse receipts --json").unwrap().command,
+            Command::Receipts { json: true }
+        ));
     }
 }

@@ -4,6 +4,7 @@
 //! connection, a message of the gateway, the technician's Ctrl-C. At the end the sessions are closed softly and the
 //! gateway's confirmation is awaited for a moment, so that their recordings end cleanly.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -23,6 +24,7 @@ use crate::listen::{self, Bound};
 use crate::opening::{self, Purpose, Way};
 use crate::platform::Interrupt;
 use crate::profile::Profile;
+use crate::receipts::Receipts;
 use crate::running::{self, Running, ServiceState, SessionState, State};
 use crate::screen::Screen;
 use crate::sessions::Ledger;
@@ -74,6 +76,9 @@ struct Stay {
     ledger: Ledger,
     interrupt: Interrupt,
     running: Option<Running>,
+    receipts: Receipts,
+    /// What was said about receipts that could not be kept.
+    told_of_receipts: BTreeSet<String>,
     /// The state file's parts that do not change.
     state: State,
     /// One per service: shut when its session has ended.
@@ -99,6 +104,8 @@ impl Stay {
             ledger: Ledger::default(),
             interrupt,
             running: None,
+            receipts: Receipts::at(&profile.receipts),
+            told_of_receipts: BTreeSet::new(),
             state,
             doors: Vec::new(),
             porters: JoinSet::new(),
@@ -113,6 +120,7 @@ impl Stay {
         screen: &mut Screen,
     ) -> Result<(), Problem> {
         let ways = opening::open(control, &wish.asked, &wish.purpose, &mut self.ledger).await?;
+        self.keep(screen);
         let places = places(&ways, &wish.listen)?;
         let (events, mut told) = mpsc::channel(MOST_EVENTS);
         let numbers = Arc::new(AtomicU32::new(1));
@@ -205,6 +213,12 @@ impl Stay {
             }
             ToClient::Checkpoint { session, note } => {
                 self.ledger.checkpoint(session, note);
+                self.keep(screen);
+                Ok(())
+            }
+            ToClient::LogCheckpoint { note } => {
+                self.ledger.log_checkpoint(note);
+                self.keep(screen);
                 Ok(())
             }
             ToClient::Pong => Ok(()),
@@ -214,6 +228,17 @@ impl Stay {
             | ToClient::Targets(_)
             | ToClient::Opened { .. }
             | ToClient::NotOpened { .. }) => Err(out_of_turn(&other)),
+        }
+    }
+
+    /// Writes the newest receipts. Where that fails the technician hears of it once and the work goes on.
+    fn keep(&mut self, screen: &mut Screen) {
+        for (session, receipt) in self.ledger.receipts() {
+            if let Err(problem) = self.receipts.keep(session, &receipt)
+                && self.told_of_receipts.insert(problem.to_string())
+            {
+                screen.remark(&format!("a receipt could not be kept: {problem}"));
+            }
         }
     }
 

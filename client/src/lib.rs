@@ -7,7 +7,8 @@
 //!
 //! In the order of events: [`arguments`] (what was typed), [`profile`] (where the gateway is and who we are),
 //! [`link`] (the line to it), [`sign_in`], then [`targets`], or [`connect`] with [`opening`], [`intake`], [`pump`],
-//! [`sessions`] and the [`status`] line on the [`screen`]; [`running`] lets another process ask what runs.
+//! [`sessions`] and the [`status`] line on the [`screen`]; [`receipts`] keeps what the gateway signed; [`running`] lets
+//! another process ask what runs.
 
 pub mod arguments;
 pub mod asked;
@@ -21,6 +22,7 @@ pub mod platform;
 pub mod problem;
 pub mod profile;
 pub mod pump;
+pub mod receipts;
 pub mod running;
 pub mod screen;
 pub mod seed;

@@ -92,6 +92,7 @@ async fn opened_session(
                 ledger.notice(session, notice, jiff::Timestamp::now());
             }
             ToClient::Checkpoint { session, note } => ledger.checkpoint(session, note),
+            ToClient::LogCheckpoint { note } => ledger.log_checkpoint(note),
             other @ (ToClient::Opened { .. }
             | ToClient::NotOpened { .. }
             | ToClient::Welcome { .. }

@@ -23,7 +23,11 @@ struct ProfileFile {
     ca: PathBuf,
     cert: PathBuf,
     key: PathBuf,
+    receipts: Option<PathBuf>,
 }
+
+/// Where receipts are kept if the profile does not say: a folder beside it.
+const RECEIPTS: &str = "receipts";
 
 /// What is true: everything parsed and matched.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub struct Profile {
     pub tls: Arc<ClientConfig>,
     /// The profile's own file.
     pub file: PathBuf,
+    /// Where receipts are kept.
+    pub receipts: PathBuf,
 }
 
 /// A host, by name or address, and a UDP port.
@@ -80,8 +86,7 @@ impl Profile {
     /// # Errors
     /// [`Problem::Configuration`] naming file, key and way out; [`Problem::Io`] if a file can't be read.
     pub fn load(file: &Path) -> Result<Self, Problem> {
-        let text = std::fs::read_to_string(file).map_err(|source| Problem::of_file(file, source))?;
-        let said: ProfileFile = toml::from_str(&text).map_err(|error| in_file(file, &text, &error))?;
+        let said = ProfileFile::read(file)?;
         let wrong =
             |key: &str, why: &str| Problem::Configuration(format!("{}: {key}: {why}", file.display()));
         let gateway = Address::parse(&said.gateway)
@@ -91,7 +96,29 @@ impl Profile {
         }
         let folder = file.parent().unwrap_or_else(|| Path::new(""));
         let tls = tls(&folder.join(&said.ca), &folder.join(&said.cert), &folder.join(&said.key))?;
-        Ok(Self { gateway, server_name: said.server_name, tls: Arc::new(tls), file: file.to_owned() })
+        let receipts = said.receipts(file);
+        let tls = Arc::new(tls);
+        Ok(Self { gateway, server_name: said.server_name, tls, file: file.to_owned(), receipts })
+    }
+
+    /// Where the receipts of a profile are, whether or not its keys can be used.
+    ///
+    /// # Errors
+    /// [`Problem::Configuration`] and [`Problem::Io`], as [`Profile::load`].
+    pub fn receipts_of(file: &Path) -> Result<PathBuf, Problem> {
+        Ok(ProfileFile::read(file)?.receipts(file))
+    }
+}
+
+impl ProfileFile {
+    fn read(file: &Path) -> Result<Self, Problem> {
+        let text = std::fs::read_to_string(file).map_err(|source| Problem::of_file(file, source))?;
+        toml::from_str(&text).map_err(|error| in_file(file, &text, &error))
+    }
+
+    fn receipts(&self, file: &Path) -> PathBuf {
+        let folder = file.parent().unwrap_or_else(|| Path::new(""));
+        folder.join(self.receipts.as_deref().unwrap_or_else(|| Path::new(RECEIPTS)))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use recording::log::Receipt;
 use wire::{EndReason, Limits, Notice, SessionId};
 
 use crate::escape::escape;
@@ -14,6 +15,7 @@ use crate::escape::escape;
 #[derive(Debug, Default)]
 pub struct Ledger {
     sessions: BTreeMap<SessionId, Session>,
+    log_checkpoint: Option<String>,
 }
 
 /// One session as the client knows it.
@@ -141,6 +143,21 @@ impl Ledger {
         }
     }
 
+    /// Keeps the newest head of the gateway's site log.
+    pub fn log_checkpoint(&mut self, note: String) {
+        self.log_checkpoint = Some(note);
+    }
+
+    /// What there is to keep of each live session: its recording's newest checkpoint and the site log's newest head.
+    pub fn receipts(&self) -> Vec<(SessionId, Receipt)> {
+        let receipt = |session: &Session| Receipt {
+            session: session.checkpoint.clone(),
+            log: self.log_checkpoint.clone(),
+        };
+        let live = self.live().map(|(id, session)| (*id, receipt(session)));
+        live.filter(|(_, receipt)| *receipt != Receipt::default()).collect()
+    }
+
     /// A channel stands.
     pub fn channel_opened(&mut self, session: SessionId) {
         if let Some(session) = self.sessions.get_mut(&session) {
@@ -261,5 +278,14 @@ pub(crate) mod tests {
         ledger.checkpoint(id(1), "first".into());
         ledger.checkpoint(id(1), "second".into());
         assert_eq!(ledger.sessions().next().unwrap().1.checkpoint.as_deref(), Some("second"));
+        ledger.log_checkpoint("log".into());
+        let kept = Receipt { session: Some("second".into()), log: Some("log".into()) };
+        assert_eq!(ledger.receipts(), [(id(1), kept)]);
+        ledger.notice(
+            id(1),
+            Notice::Ended { reason: EndReason::Killed, text: String::new() },
+            Timestamp::UNIX_EPOCH,
+        );
+        assert_eq!(ledger.receipts(), [], "what has ended has its last receipt");
     }
 }

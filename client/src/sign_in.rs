@@ -80,6 +80,7 @@ pub async fn sign_in(control: &mut Control, codes: &Codes, screen: &mut Screen) 
             | ToClient::NotOpened { .. }
             | ToClient::Notice { .. }
             | ToClient::Checkpoint { .. }
+            | ToClient::LogCheckpoint { .. }
             | ToClient::Pong) => return Err(out_of_turn(&other)),
         }
     }
@@ -114,6 +115,7 @@ fn welcome(first: ToClient, screen: &mut Screen) -> Result<String, Problem> {
         | ToClient::NotOpened { .. }
         | ToClient::Notice { .. }
         | ToClient::Checkpoint { .. }
+        | ToClient::LogCheckpoint { .. }
         | ToClient::Pong) => Err(out_of_turn(&other)),
     }
 }
@@ -181,6 +183,7 @@ pub(crate) fn out_of_turn(message: &ToClient) -> Problem {
         ToClient::NotOpened { .. } => "NotOpened",
         ToClient::Notice { .. } => "Notice",
         ToClient::Checkpoint { .. } => "Checkpoint",
+        ToClient::LogCheckpoint { .. } => "LogCheckpoint",
         ToClient::Pong => "Pong",
     };
     Problem::Unreachable(format!("the gateway broke the protocol: `{name}` came out of turn"))

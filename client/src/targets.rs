@@ -35,6 +35,7 @@ pub async fn ask(control: &mut Control) -> Result<Vec<TargetInfo>, Problem> {
         | ToClient::NotOpened { .. }
         | ToClient::Notice { .. }
         | ToClient::Checkpoint { .. }
+        | ToClient::LogCheckpoint { .. }
         | ToClient::Pong) => Err(out_of_turn(&other)),
     }
 }

@@ -49,4 +49,4 @@ pub const ALPN: &[u8] = b"gatehouse/1";
 
 /// The version of the messages in this crate, sent in `Hello` and `Welcome`. A change of any pinned byte, and any
 /// new number of a refusal or an ending, raises it.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

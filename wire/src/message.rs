@@ -132,6 +132,12 @@ pub enum ToClient {
     },
     /// The answer to `Ping`.
     Pong,
+    /// The newest signed head of the gateway's site log, for the client to keep.
+    LogCheckpoint {
+        /// The signed note (C2SP signed-note), as it stands.
+        #[serde(with = "text::note")]
+        note: String,
+    },
 }
 
 /// What happened in a session.

@@ -104,6 +104,7 @@ fn to_client() -> impl Strategy<Value = ToClient> {
         (session(), notice()).prop_map(|(session, notice)| ToClient::Notice { session, notice }),
         (session(), ".{0,99}").prop_map(|(session, note)| ToClient::Checkpoint { session, note }),
         Just(ToClient::Pong),
+        ".{0,99}".prop_map(|note| ToClient::LogCheckpoint { note }),
     ]
 }
 

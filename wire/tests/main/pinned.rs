@@ -76,6 +76,7 @@ fn messages_about_targets_and_sessions() {
     pin(&not_opened, "04000000 05 07 09 00");
     pin(&ToClient::Checkpoint { session: SESSION, note: "n\n".into() }, "14000000 07 S 02 6e0a");
     pin(&ToClient::Pong, "01000000 08");
+    pin(&ToClient::LogCheckpoint { note: "n\n".into() }, "04000000 09 02 6e0a");
 }
 
 #[test]
@@ -106,5 +107,5 @@ fn messages_of_a_channel() {
 #[test]
 fn the_protocol_name_and_version() {
     assert_eq!(wire::ALPN, b"gatehouse/1");
-    assert_eq!(wire::VERSION, 1);
+    assert_eq!(wire::VERSION, 2);
 }
