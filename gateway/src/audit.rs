@@ -9,12 +9,18 @@
 //! An [`Alarm`] needs no disk: it goes to the log on standard error and, where
 //! configured, as one UDP datagram to a syslog collector (RFC 5424).
 //!
+//! Each event but those of sessions has an entry in the site log with the hash
+//! of its line, so that no line can be changed or left out unnoticed; the line
+//! itself can be erased.
+//!
 //! Order: `write` while things happen; `flush_strangers` once a minute and at
 //! the end.
 
 use crate::clock::Clock;
 use crate::names::{Handle, SessionId, TargetId};
+use crate::site_log::SiteLog;
 use jiff::Timestamp;
+use recording::log::{Happening, LogEntry, Told};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -87,6 +93,10 @@ pub enum Kind {
     AdminRefused,
     /// An administrator's change, told before, could not be made.
     AdminFailed,
+    /// A recording that a crash left was looked at.
+    SessionRecovered,
+    /// The site log's witness could not be given a head.
+    WitnessFailed,
 }
 
 /// One thing that happened.
@@ -123,6 +133,30 @@ pub struct Event {
     /// How often, for counted events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// What the site log has of it beside its kind.
+    #[serde(skip)]
+    pub figure: Figure,
+}
+
+/// The one figure of an event that the site log names itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Figure {
+    /// It needs none.
+    #[default]
+    None,
+    /// The hash of a policy.
+    Policy([u8; 32]),
+    /// A step of the clock, in seconds.
+    Step(i64),
+}
+
+/// An event as it stands in the file. The salt lets the site log hold a hash
+/// of the line from which nothing of it can be guessed.
+#[derive(serde::Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    salt: String,
 }
 
 impl Event {
@@ -140,6 +174,7 @@ impl Event {
             why: None,
             rule: None,
             count: None,
+            figure: Figure::None,
         }
     }
 
@@ -199,6 +234,59 @@ impl Event {
         self
     }
 
+    /// The figure that the site log names itself.
+    #[must_use]
+    pub fn figure(mut self, figure: Figure) -> Self {
+        self.figure = figure;
+        self
+    }
+
+    /// What the site log gets of this event, `told` being the hash of its
+    /// line. Sessions, their operations and keys have entries of their own.
+    fn entry(&self, told: Told) -> Option<LogEntry> {
+        let what = match self.event {
+            Kind::GatewayStarted => {
+                let software = concat!("gatehouse-gateway ", env!("CARGO_PKG_VERSION")).to_owned();
+                return Some(LogEntry::GatewayStarted { software });
+            }
+            Kind::GatewayStopped => return Some(LogEntry::GatewayStopped),
+            Kind::PolicyApplied => {
+                let Figure::Policy(policy) = self.figure else { return None };
+                return Some(LogEntry::PolicyApplied { policy, told });
+            }
+            Kind::ClockStepped => {
+                let Figure::Step(seconds) = self.figure else { return None };
+                return Some(LogEntry::ClockStepped { seconds, told });
+            }
+            Kind::SessionStarted
+            | Kind::SessionEnded
+            | Kind::SessionRecovered
+            | Kind::ChannelRefused
+            | Kind::OperationDenied
+            | Kind::TlsReloaded => return None,
+            Kind::StrangersRefused => Happening::StrangersRefused,
+            Kind::SignInRefused => Happening::SignInRefused,
+            Kind::SignedIn => Happening::SignedIn,
+            Kind::SignedOut => Happening::SignedOut,
+            Kind::SessionRefused => Happening::SessionRefused,
+            Kind::RecorderFailed => Happening::RecorderFailed,
+            Kind::PolicyRefused => Happening::PolicyRefused,
+            Kind::PersonImported => Happening::PersonImported,
+            Kind::PersonDisabled => Happening::PersonDisabled,
+            Kind::PersonEnabled => Happening::PersonEnabled,
+            Kind::PersonUnlocked => Happening::PersonUnlocked,
+            Kind::SessionKilled => Happening::SessionKilled,
+            Kind::TlsRefused => Happening::TlsRefused,
+            Kind::CrlExpiry => Happening::CrlExpiry,
+            Kind::CertificateRevoked => Happening::CertificateRevoked,
+            Kind::ClockAccepted => Happening::ClockAccepted,
+            Kind::AdminRefused => Happening::AdminRefused,
+            Kind::AdminFailed => Happening::AdminFailed,
+            Kind::WitnessFailed => Happening::WitnessFailed,
+        };
+        Some(LogEntry::Event { what, count: self.count.unwrap_or(1), told })
+    }
+
     /// How often.
     #[must_use]
     pub fn count(mut self, count: u64) -> Self {
@@ -224,6 +312,7 @@ pub struct Audit {
     file: Mutex<File>,
     strangers: Mutex<BTreeMap<&'static str, u64>>,
     alarm: Alarm,
+    log: Option<Arc<SiteLog>>,
 }
 
 impl Audit {
@@ -231,7 +320,14 @@ impl Audit {
     pub fn open(path: &Path, alarm: Alarm, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
         let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let file = opened.map_err(|error| AuditError { path: path.to_owned(), reason: error.to_string() })?;
-        Ok(Self { clock, path: path.to_owned(), file: Mutex::new(file), strangers: Mutex::default(), alarm })
+        let (file, strangers) = (Mutex::new(file), Mutex::default());
+        Ok(Self { clock, path: path.to_owned(), file, strangers, alarm, log: None })
+    }
+
+    /// The same, with an entry in the site log for each event.
+    #[must_use]
+    pub fn with_log(self, log: &Arc<SiteLog>) -> Self {
+        Self { log: Some(Arc::clone(log)), ..self }
     }
 
     /// An event of that kind, now.
@@ -239,20 +335,28 @@ impl Audit {
         Event::new(kind, self.clock.wall())
     }
 
-    /// Appends an event and tells the log.
+    /// Appends an event, enters it into the site log and tells the log.
     ///
     /// # Errors
-    /// When the line could not be written whole; the alarm has been raised.
+    /// When the line could not be written whole or the site log has failed;
+    /// the alarm has been raised.
     pub fn write(&self, event: &Event) -> Result<(), AuditError> {
-        let mut line = serde_json::to_string(event)
-            .map_err(|error| AuditError { path: self.path.clone(), reason: error.to_string() })?;
+        let wrong = |reason: String| AuditError { path: self.path.clone(), reason };
+        let salt = salt().map_err(|_| wrong("the system gives no randomness".to_owned()))?;
+        let mut line =
+            serde_json::to_string(&Line { event, salt }).map_err(|error| wrong(error.to_string()))?;
+        let entry = event.entry(Told(recording::log::hash_of(line.as_bytes())));
         tracing::info!(target: "audit", "{line}");
         line.push('\n');
         lock(&self.file).write_all(line.as_bytes()).map_err(|error| {
             let error = AuditError { path: self.path.clone(), reason: error.to_string() };
             self.alarm.raise(&error.to_string());
             error
-        })
+        })?;
+        match self.log.as_ref().zip(entry) {
+            Some((log, entry)) => log.enter_at(event.at, entry).map_err(|failed| wrong(failed.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// Counts a refusal of somebody without a known certificate. `why` is one
@@ -286,9 +390,9 @@ impl Audit {
 }
 
 /// Tells people without needing a disk.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Alarm {
-    syslog: Option<(UdpSocket, SocketAddr)>,
+    syslog: Option<(Arc<UdpSocket>, SocketAddr)>,
 }
 
 impl Alarm {
@@ -303,7 +407,7 @@ impl Alarm {
             if collector.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
         let socket = UdpSocket::bind(any)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { syslog: Some((socket, collector)) })
+        Ok(Self { syslog: Some((Arc::new(socket), collector)) })
     }
 
     /// Raises the alarm. It can't fail: a datagram that can't be sent is lost,
@@ -346,6 +450,12 @@ fn is_acting(character: char) -> bool {
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+fn salt() -> Result<String, aws_lc_rs::error::Unspecified> {
+    let mut salt = [0; 16];
+    aws_lc_rs::rand::fill(&mut salt)?;
+    Ok(hex::encode(salt))
+}
+
 /// A poisoned lock here guards a file handle or counts: whole at any moment.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -372,11 +482,13 @@ mod tests {
             .write(&event.rule("policy.csv:12").what("write holding[100]").why("no rule\nallows it"))
             .unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
+        let (text, salt) = text.split_once(",\"salt\":\"").unwrap();
+        assert_eq!(salt.len(), 32 + "\"}\n".len(), "{salt}");
         assert_eq!(
             text,
             "{\"at\":\"2026-03-10T12:00:00Z\",\"event\":\"operation_denied\",\"person\":\"tech-1@vendor-a\",\
              \"source\":\"192.0.2.1\",\"what\":\"write holding[100]\",\"why\":\"no rule\\\\u{a}allows it\",\
-             \"rule\":\"policy.csv:12\"}\n"
+             \"rule\":\"policy.csv:12\""
         );
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);

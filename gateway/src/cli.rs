@@ -91,7 +91,9 @@ where
 fn exit_of(error: &RunError) -> Exit {
     match error {
         RunError::Office(OfficeError::Config(_) | OfficeError::Policy(_)) => Exit::Invalid,
-        RunError::Office(OfficeError::State(_) | OfficeError::Audit(_) | OfficeError::Syslog(_))
+        RunError::Office(
+            OfficeError::State(_) | OfficeError::Audit(_) | OfficeError::Log(_) | OfficeError::Syslog(_),
+        )
         | RunError::Listen { .. }
         | RunError::Admin { .. }
         | RunError::Start(_)

@@ -41,6 +41,8 @@ pub struct Config {
     pub database: PathBuf,
     /// Where events go.
     pub audit: AuditSettings,
+    /// Where the site log goes.
+    pub log: LogSettings,
     /// The administrator's socket.
     pub admin: AdminSettings,
     /// Every bound.
@@ -88,6 +90,15 @@ pub struct AuditSettings {
     pub file: PathBuf,
     /// A syslog collector for alarms, over UDP.
     pub syslog: Option<SocketAddr>,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The folder of the site log.
+    pub dir: PathBuf,
+    /// A folder, elsewhere if possible, that gets its signed heads.
+    pub witness: Option<PathBuf>,
 }
 
 /// `[admin]`.

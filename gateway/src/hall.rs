@@ -323,6 +323,14 @@ pub async fn farewell(
     if let Err(error) = office.audit.write(&event) {
         tracing::error!("{error}");
     }
+    // Before the index has its end: a receipt that was not given is found by
+    // a session whose end is in the log and not in the index.
+    if let Some(note) = &tally.receipt {
+        speaker.say(&ToClient::Checkpoint { session: id, note: note.clone() });
+    }
+    if let Some(note) = &tally.log_head {
+        speaker.say(&ToClient::LogCheckpoint { note: note.clone() });
+    }
     let end = SessionEnd {
         ended: office.clock.wall(),
         reason: ended.text.clone(),
@@ -333,9 +341,6 @@ pub async fn farewell(
         office.audit.alarm().raise(&format!("the end of session {id} can't be stored: {error}"));
     }
     let notice = Notice::Ended { reason: ended.reason, text: ended.text.clone() };
-    if let Some(note) = &tally.receipt {
-        speaker.say(&ToClient::Checkpoint { session: id, note: note.clone() });
-    }
     speaker.say(&ToClient::Notice { session: id, notice });
 }
 
@@ -357,7 +362,7 @@ fn code_of(order: &EndOrder) -> CloseCode {
         EndOrder::Killed { .. } | EndOrder::CertificateRevoked | EndOrder::PersonDisabled => {
             CloseCode::Withdrawn
         }
-        EndOrder::Shutdown => CloseCode::Shutdown,
+        EndOrder::Shutdown | EndOrder::LogFailed => CloseCode::Shutdown,
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`record`] | `OpenRecording`: the tape that runs | `Grant` |
 //! | [`proxy`] | a device's socket, and everything that passes | `Grant` and `OpenRecording` |
 //! | [`audit`] | events of all that happened | every room |
+//! | [`site_log`] | signed heads over all of that, for client and witness | every room |
 //!
 //! [`session`] is the page on which these stand in one sequence. Beside the
 //! way: [`quic`] carries the bytes, [`config`], [`tls`] and [`policy`] hold what is true now, [`state`] what
@@ -45,5 +46,6 @@ pub mod run;
 pub mod session;
 pub mod sessions;
 pub mod shutdown;
+pub mod site_log;
 pub mod state;
 pub mod tls;

@@ -10,9 +10,12 @@ use crate::config::Config;
 use crate::policy::{PolicyError, PolicyHolder};
 use crate::problem::Problem;
 use crate::sessions::{EndOrder, Registry, SignIn};
+use crate::site_log::SiteLog;
+use crate::site_log::recovery::Recovery;
 use crate::state::{SqliteState, Standing, State, StateError};
 use crate::tls::Reloader;
-use std::sync::Arc;
+use recording::log::Ledger;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What everybody in the gateway shares.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Office {
     pub clock: Arc<dyn Clock>,
     /// What outlives a restart.
     pub state: Arc<dyn State>,
+    /// What is signed and handed out of all that happens.
+    pub log: Arc<SiteLog>,
     /// Where events go.
     pub audit: Arc<Audit>,
     /// Says whether the clock can be relied on.
@@ -33,6 +38,8 @@ pub struct Office {
     pub policy: PolicyHolder,
     /// Who is in the house.
     pub registry: Registry,
+    /// What a crash left and nobody has looked at yet.
+    recovery: Mutex<Recovery>,
 }
 
 /// Why the gateway can't start.
@@ -50,6 +57,9 @@ pub enum OfficeError {
     /// No valid policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The site log.
+    #[error("the site log: {0}")]
+    Log(String),
     /// The socket for alarms.
     #[error("[audit] syslog: {0}")]
     Syslog(std::io::Error),
@@ -75,13 +85,19 @@ impl Office {
             Some(collector) => Alarm::to_syslog(collector).map_err(OfficeError::Syslog)?,
             None => Alarm::to_log(),
         };
-        let audit = Arc::new(Audit::open(&config.audit.file, alarm, Arc::clone(&clock))?);
+        let key = &config.recording.signing_key;
+        let opened = SiteLog::open(&config.log, key, Arc::clone(&clock), alarm.clone());
+        let (log, ledger) = opened.map_err(|problem| OfficeError::Config(vec![problem]))?;
+        let log = Arc::new(log);
+        let audit = Audit::open(&config.audit.file, alarm, Arc::clone(&clock))?.with_log(&log);
+        let audit = Arc::new(audit);
         let state: Arc<dyn State> = Arc::new(SqliteState::open(&config.database)?);
         let warden = Warden::open(Arc::clone(&clock), Arc::clone(&state))?;
         let policy = PolicyHolder::open(config.policy.clone(), Arc::clone(&state), Arc::clone(&audit))?;
         let registry = Registry::new(config.limits.bounds());
-        let office = Self { config, clock, state, audit, warden, tls, policy, registry };
-        office.settle()?;
+        let recovery = Mutex::default();
+        let office = Self { config, clock, state, log, audit, warden, tls, policy, registry, recovery };
+        office.settle(&ledger)?;
         Ok(Arc::new(office))
     }
 
@@ -120,8 +136,26 @@ impl Office {
         done.unwrap_or_else(|panic| Err(panic.to_string()))
     }
 
-    /// Sessions that a crash cut short get their end in index and events.
-    fn settle(&self) -> Result<(), OfficeError> {
+    /// Looks at the next recording that a crash left; blocks on the disk.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn recover_next(&self) -> Result<(), String> {
+        let mut recovery = self.recovery.lock().unwrap_or_else(PoisonError::into_inner);
+        recovery.step(self).map(drop)
+    }
+
+    /// Sessions that a crash cut short get their end in site log, index and
+    /// events, in this order: what is in the index is looked for again.
+    fn settle(&self, ledger: &Ledger) -> Result<(), OfficeError> {
+        let failed = |error: &dyn std::fmt::Display| OfficeError::Log(error.to_string());
+        self.log.enter_recording_keys(&self.config.recording).map_err(|error| failed(&error))?;
+        self.log.enter_tls_keys(&self.tls.current().material).map_err(|error| failed(&error))?;
+        let (origin, interrupted) = (self.log.position().origin, self.state.interrupted()?);
+        let found = Recovery::find(ledger, &self.config.recording.dir, &origin, &interrupted);
+        let mut recovery = found.map_err(|error| failed(&error))?;
+        recovery.begin(self).map_err(|error| failed(&error))?;
+        *self.recovery.lock().unwrap_or_else(PoisonError::into_inner) = recovery;
         for session in self.state.close_interrupted(self.clock.wall())? {
             let event = self.audit.event(Kind::SessionEnded).session(session);
             self.audit.write(&event.why("interrupted: the gateway stopped while it ran"))?;

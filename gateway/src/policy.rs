@@ -8,7 +8,7 @@
 
 mod manifest;
 
-use crate::audit::{Audit, AuditError, Kind};
+use crate::audit::{Audit, AuditError, Figure, Kind};
 use crate::config::{Manifest, PolicySettings};
 use crate::problem::Problem;
 use crate::state::{PolicySnapshot, State, StateError};
@@ -207,6 +207,7 @@ fn bring_into_force(
 ) -> Result<Applied, PolicyError> {
     let PolicyHash(hash) = policy.hash();
     let event = audit.event(Kind::PolicyApplied).by(by).what(&format!("policy {}", policy.hash()));
+    let event = event.figure(Figure::Policy(hash));
     audit.write(&event)?;
     let bytes = policy.files().to_snapshot_bytes();
     let snapshot = PolicySnapshot { hash, bytes, applied: event.at, by: by.to_owned() };
@@ -285,7 +286,9 @@ mod tests {
         assert_eq!((changes.added, changes.removed), (added, vec![]));
         assert!(heard.has_changed().unwrap());
         assert_eq!(office.policy.folder(), FolderState::Applied);
-        assert_eq!(plant.office().policy.current().hash(), office.policy.current().hash());
+        let in_force = office.policy.current().hash();
+        drop((office, heard));
+        assert_eq!(plant.office().policy.current().hash(), in_force);
     }
 
     #[test]
@@ -318,14 +321,17 @@ mod tests {
     fn a_stored_snapshot_that_was_changed_does_not_start_a_gateway() {
         let plant = Plant::new();
         let office = plant.office();
-        let stored = office.state.current_policy().unwrap().unwrap();
+        let state = Arc::clone(&office.state);
+        let stored = state.current_policy().unwrap().unwrap();
         let mut bytes = office.policy.current().files().to_snapshot_bytes();
         let at = bytes.windows(4).rposition(|window| window == b"read").unwrap();
         bytes.splice(at..at + 4, *b"*   ");
+        // One gateway at a time has the site log.
+        drop(office);
         for (bytes, hash) in
             [(bytes, stored.hash), (stored.bytes.clone(), [0; 32]), (Vec::new(), stored.hash)]
         {
-            office.state.apply_policy(&PolicySnapshot { bytes, hash, ..stored.clone() }).unwrap();
+            state.apply_policy(&PolicySnapshot { bytes, hash, ..stored.clone() }).unwrap();
             let opened = crate::office::Office::open_with(plant.config().unwrap(), plant.clock.clone());
             assert!(matches!(opened, Err(crate::office::OfficeError::Policy(_))));
         }

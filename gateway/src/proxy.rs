@@ -24,6 +24,7 @@ use crate::policy::Applied;
 use crate::quic::{ReceiveStream, SendStream};
 use crate::record::{OpenRecording, RecordFailure};
 use crate::sessions::{EndOrder, SessionPlace};
+use crate::site_log::HandedOut;
 use authz::{Grant, Service};
 use denials::Denials;
 use dissect::Direction;
@@ -132,6 +133,7 @@ struct Carrier {
     told: Counts,
     told_at: Duration,
     denials: Denials,
+    log_heads: HandedOut,
     ordered_by: Option<String>,
     ending: Option<EndCause>,
     actions: Vec<Action>,
@@ -187,6 +189,7 @@ impl Carrier {
             told: Counts::default(),
             told_at: Duration::ZERO,
             denials: Denials::default(),
+            log_heads: HandedOut::default(),
             ordered_by: None,
             ending: None,
             actions: Vec::new(),
@@ -299,6 +302,10 @@ impl Carrier {
             EndOrder::CertificateRevoked => EndCause::CertificateRevoked,
             EndOrder::PersonDisabled => EndCause::PersonDisabled,
             EndOrder::Shutdown => EndCause::Shutdown,
+            EndOrder::LogFailed => {
+                self.ordered_by = Some("its site log can't be written".to_owned());
+                EndCause::Shutdown
+            }
         };
         self.handle(Input::End(cause));
     }
@@ -339,6 +346,9 @@ impl Carrier {
         }
         if let Some(note) = self.recording.receipt() {
             self.speaker.say(&ToClient::Checkpoint { session: self.place.id, note });
+        }
+        if let Some(note) = self.log_heads.due(self.recording.now(), &self.office.log) {
+            self.speaker.say(&ToClient::LogCheckpoint { note });
         }
         let source = self.who.connection().remote_address().ip();
         if source != self.source {

@@ -7,7 +7,8 @@
 //! and comes back as tickets. After any failure the recording is never touched
 //! again and the session ends.
 //!
-//! Order: [`open`] -> [`OpenRecording::append`] before each forward ->
+//! Order: [`open`] -> the site log's word that it knows of it ->
+//! [`OpenRecording::append`] before each forward ->
 //! [`OpenRecording::sync`] where a forward has to wait for it ->
 //! [`OpenRecording::tick`] four times a second -> [`seal`].
 
@@ -20,10 +21,10 @@ use crate::authorize::{NotOpened, Wish};
 use crate::clock::Clock;
 use crate::office::Office;
 use crate::proxy::Ended;
+use crate::site_log::{Committed, LogFailed};
 use authz::Grant;
-use recording::{
-    Checkpoint, FileStorage, LogPosition, Moment, Opening, Position, RecordError, Sealed, Writer,
-};
+use recording::log::Sealing;
+use recording::{Checkpoint, FileStorage, Moment, Opening, Position, RecordError, Sealed, Writer};
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
@@ -81,6 +82,23 @@ struct Receipt {
     handed_out: Duration,
 }
 
+/// A recording that the site log does not know of yet: nothing can be dialled
+/// with it.
+#[derive(Debug)]
+pub struct Unlogged(OpenRecording);
+
+impl Unlogged {
+    /// Leaf hash of the recording's header, for the site log.
+    pub fn header_hash(&self) -> [u8; 32] {
+        self.0.writer.header_hash()
+    }
+
+    /// The recording, once its start is in the site log.
+    pub fn logged(self, _proof: &Committed) -> OpenRecording {
+        self.0
+    }
+}
+
 /// What a finished session amounts to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
@@ -90,8 +108,12 @@ pub struct Tally {
     pub denied: u64,
     /// What became of the recording, in words.
     pub outcome: String,
+    /// How the recording was sealed, if it was.
+    pub sealed: Option<Sealing>,
     /// The last checkpoint, for the client to keep.
     pub receipt: Option<String>,
+    /// The head of the site log that covers the end, for the client to keep.
+    pub log_head: Option<String>,
 }
 
 /// The name of a session's file within the recordings folder.
@@ -110,11 +132,11 @@ pub async fn open(
     grant: &Grant,
     wish: &Wish,
     id: SessionId,
-) -> Result<OpenRecording, NotOpened> {
+) -> Result<Unlogged, NotOpened> {
     let mode = office.config.recording.mode_for(grant.target().mode);
     let started = entries::started(who, grant, wish, mode);
     let made = office.blocking(move |office| create(office, id, mode, started)).await;
-    made.map_err(|why| {
+    made.map(Unlogged).map_err(|why| {
         office.audit.alarm().raise(&format!("session {id} can't be recorded: {why}"));
         let event = office.audit.event(Kind::RecorderFailed).person(who.person()).session(id).why(&why);
         if let Err(error) = office.audit.write(&event) {
@@ -122,6 +144,15 @@ pub async fn open(
         }
         NotOpened { code: Refusal::Recorder, text: Refusal::Recorder.sentence().to_owned(), audit: why }
     })
+}
+
+/// Closes a recording that the site log could not be told of: nothing was
+/// dialled with it.
+pub async fn give_up(office: &Arc<Office>, recording: Unlogged, failed: &LogFailed) -> NotOpened {
+    let why = failed.to_string();
+    office.audit.alarm().raise(&format!("no session can begin: {why}"));
+    seal(office, recording.0, &Ended::never_began(&why)).await;
+    NotOpened { code: Refusal::Recorder, text: Refusal::Recorder.sentence().to_owned(), audit: why }
 }
 
 /// Seals the recording and tells what became of it. A recording that failed
@@ -132,11 +163,15 @@ pub async fn seal(office: &Arc<Office>, recording: OpenRecording, ended: &Ended)
     match office.blocking(move |_| recording.finish(&reason)).await {
         Ok(sealed) => {
             let outcome = format!("sealed, {} bytes", sealed.position.bytes);
-            Tally { operations, denied, outcome, receipt: Some(sealed.note) }
+            let sealing =
+                Sealing { leaves: sealed.position.frames, root: sealed.root, bytes: sealed.position.bytes };
+            let (receipt, sealed) = (Some(sealed.note), Some(sealing));
+            Tally { operations, denied, outcome, sealed, receipt, log_head: None }
         }
         Err(why) => {
             office.audit.alarm().raise(&format!("a recording could not be sealed: {why}"));
-            Tally { operations, denied, outcome: format!("not sealed: {why}"), receipt: None }
+            let outcome = format!("not sealed: {why}");
+            Tally { operations, denied, outcome, sealed: None, receipt: None, log_head: None }
         }
     }
 }
@@ -169,7 +204,7 @@ fn create(
     let opening = Opening {
         session: id.to_bytes(),
         mode: entries::mode(mode),
-        log: LogPosition::none(),
+        log: office.log.position(),
         started_wall: clock.wall(),
         started_mono: started,
         recipients: &settings.recipients,

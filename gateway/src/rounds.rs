@@ -7,11 +7,12 @@
 //! may block on the disk. It gives orders and alarms; it never touches a
 //! connection, and it never makes anything laxer.
 
-use crate::audit::{AuditError, Kind};
+use crate::audit::{AuditError, Figure, Kind};
 use crate::clock::Standing;
 use crate::office::Office;
 use crate::sessions::EndOrder;
 use crate::tls::{LOOK_EVERY, Look};
+use recording::log::LogEntry;
 use tokio_util::sync::CancellationToken;
 
 /// Looks at the TLS files between two looks at the clock: 5 s.
@@ -20,11 +21,22 @@ const CLOCK_EVERY: u64 = 10;
 /// Looks at the TLS files between two writings of counted strangers: 60 s.
 const STRANGERS_EVERY: u64 = 120;
 
+/// Looks at the TLS files between two heartbeats of the site log: 10 min.
+const HEARTBEAT_EVERY: u64 = 1200;
+
 /// What earlier rounds have told already.
 #[derive(Debug, Default)]
 pub struct Rounds {
     count: u64,
     clock: ClockTold,
+    log: LogTold,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum LogTold {
+    #[default]
+    Nothing,
+    Failed,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +65,37 @@ impl Rounds {
     pub fn go(&mut self, office: &Office) {
         self.count = self.count.wrapping_add(1);
         look_at_tls(office);
+        self.look_at_log(office);
         if self.count % CLOCK_EVERY == 1 {
             self.look_at_clock(office);
         }
         if self.count.is_multiple_of(STRANGERS_EVERY) {
             self.write_strangers(office);
+        }
+    }
+
+    /// A failed site log ends what runs; a working one gets its heartbeat, and
+    /// what a crash left is looked at, one recording a round.
+    fn look_at_log(&mut self, office: &Office) {
+        if let Some(failed) = office.log.failure() {
+            let sessions = office.registry.end_all(EndOrder::LogFailed);
+            if self.log == LogTold::Nothing {
+                self.log = LogTold::Failed;
+                office.audit.alarm().raise(&format!("{failed}: {sessions} sessions were told to end"));
+            }
+            return;
+        }
+        if self.count.is_multiple_of(HEARTBEAT_EVERY) {
+            let sessions = u32::try_from(office.registry.sessions().len()).unwrap_or(u32::MAX);
+            if let Err(failed) = office.log.enter(LogEntry::Heartbeat { sessions }) {
+                tracing::error!("{failed}");
+            }
+        }
+        if let Some(trouble) = office.log.witness_trouble() {
+            told(office.audit.write(&office.audit.event(Kind::WitnessFailed).why(&trouble)));
+        }
+        if let Err(error) = office.recover_next() {
+            tracing::error!("{error}");
         }
     }
 
@@ -69,7 +107,8 @@ impl Rounds {
                     let text =
                         format!("the clock stepped by {} s: sign-ins are suspended", step.step_seconds);
                     office.audit.alarm().raise(&format!("{text}; look at it, then `clock accept`"));
-                    told(office.audit.write(&office.audit.event(Kind::ClockStepped).what(&text)));
+                    let event = office.audit.event(Kind::ClockStepped).what(&text);
+                    told(office.audit.write(&event.figure(Figure::Step(step.step_seconds))));
                 }
                 ClockTold::Suspended
             }
@@ -97,6 +136,9 @@ fn look_at_tls(office: &Office) {
                 current.material.certificate_expires
             );
             told(office.audit.write(&office.audit.event(Kind::TlsReloaded).what(&what)));
+            if let Err(failed) = office.log.enter_tls_keys(&current.material) {
+                tracing::error!("{failed}");
+            }
             end_the_revoked(office);
         }
         Look::Refused(problems) => {

@@ -157,6 +157,7 @@ impl Running {
         let event = self.office.audit.event(Kind::GatewayStopped);
         self.office.audit.write(&event).map_err(OfficeError::from)?;
         self.office.audit.sync().map_err(OfficeError::from)?;
+        self.office.log.close().map_err(|failed| OfficeError::Log(failed.to_string()))?;
         Ok(drained)
     }
 }

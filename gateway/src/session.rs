@@ -15,6 +15,7 @@ use crate::office::Office;
 use crate::proxy::{self, Ended};
 use crate::quic::Incoming;
 use crate::record;
+use crate::site_log;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use wire::SessionId;
@@ -36,7 +37,9 @@ pub async fn visit(office: Arc<Office>, door: Arc<Door>, incoming: Incoming, pla
     hall::receive(office, Arc::new(authenticated), desk).await;
 }
 
-/// One session, from the wish to the sealed recording.
+/// One session, from the wish to the sealed recording. Its order is what a
+/// recovery rests on: header synced, start logged, dialled; sealed, end
+/// logged, receipt given.
 ///
 /// # Errors
 /// [`NotOpened`] if it never began; what began always ends with a recording.
@@ -55,14 +58,21 @@ pub async fn pass(
     // No tape, no session: header, key block and grant are on stable storage
     // before anything is dialled.
     let recording = record::open(office, who, &grant, &wish, id).await?;
+    // Nor without the site log's word: from here on its deletion is found.
+    let recording = match site_log::enter(office, id, recording).await {
+        Ok(recording) => recording,
+        Err((recording, failed)) => return Err(record::give_up(office, recording, &failed).await),
+    };
     if let Err(refused) = hall::announce(office, who, &grant, &wish, id, &speaker).await {
-        record::seal(office, recording, &Ended::never_began(&refused.audit)).await;
+        let tally = record::seal(office, recording, &Ended::never_began(&refused.audit)).await;
+        site_log::account(office, id, tally).await;
         return Err(refused);
     }
     // Frame -> operation -> verdict -> record, THEN forward or deny.
     let (ended, recording) = proxy::carry(office, who, grant, recording, place, &speaker, from_hall).await;
     // The end is sealed and accounted for, whatever it was.
     let tally = record::seal(office, recording, &ended).await;
+    let tally = site_log::account(office, id, tally).await;
     hall::farewell(office, who, id, &ended, &tally, &speaker).await;
     Ok(())
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// Why an entry must end. All but `Shutdown` are hard endings.
+/// Why an entry must end. All but the last two are hard endings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndOrder {
     /// An administrator ended it.
@@ -32,6 +32,18 @@ pub enum EndOrder {
     PersonDisabled,
     /// The gateway stops: a soft ending.
     Shutdown,
+    /// The site log can't be written: nothing can be accounted for. A soft
+    /// ending, since what runs is in the log and goes on being recorded.
+    LogFailed,
+}
+
+impl EndOrder {
+    fn is_hard(&self) -> bool {
+        match self {
+            Self::Killed { .. } | Self::CertificateRevoked | Self::PersonDisabled => true,
+            Self::Shutdown | Self::LogFailed => false,
+        }
+    }
 }
 
 /// How many may run at once.
@@ -294,13 +306,17 @@ impl Drop for SessionPlace {
 /// A hard order replaces a soft one, never the other way round.
 fn give(sender: &watch::Sender<Option<EndOrder>>, order: &EndOrder) {
     sender.send_if_modified(|given| match given {
-        None | Some(EndOrder::Shutdown) if given.as_ref() != Some(order) => {
+        None => {
             *given = Some(order.clone());
             true
         }
-        None
-        | Some(
+        Some(EndOrder::Shutdown | EndOrder::LogFailed) if order.is_hard() => {
+            *given = Some(order.clone());
+            true
+        }
+        Some(
             EndOrder::Shutdown
+            | EndOrder::LogFailed
             | EndOrder::Killed { .. }
             | EndOrder::CertificateRevoked
             | EndOrder::PersonDisabled,

@@ -54,6 +54,8 @@ pub trait State: Send + Sync + fmt::Debug {
     fn session_started(&self, row: &SessionRow) -> Result<(), StateError>;
     /// Completes a session's row.
     fn session_ended(&self, id: SessionId, end: &SessionEnd) -> Result<(), StateError>;
+    /// All sessions without an end, the oldest first.
+    fn interrupted(&self) -> Result<Vec<SessionId>, StateError>;
     /// Marks all sessions without an end as interrupted, at start; tells which.
     fn close_interrupted(&self, now: Timestamp) -> Result<Vec<SessionId>, StateError>;
     /// The newest sessions first, at most `limit`.

@@ -18,6 +18,6 @@ mod reload;
 mod trust;
 
 pub(crate) use material::private;
-pub use material::{Files, Material};
+pub use material::{Files, Material, Prints};
 pub use reload::{Current, LOOK_EVERY, Look, Reloader};
 pub use trust::{Trust, Unfit};

@@ -2,7 +2,9 @@
 
 use super::units::{count, duration, size};
 use super::written::{self, Written};
-use super::{AdminSettings, AuditSettings, Config, Limits, Manifest, PolicySettings, RecordingSettings};
+use super::{
+    AdminSettings, AuditSettings, Config, Limits, LogSettings, Manifest, PolicySettings, RecordingSettings,
+};
 use crate::problem::Problem;
 use crate::tls::{Files, Material};
 use jiff::Timestamp;
@@ -30,12 +32,13 @@ pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Con
     let recording = checks.recording(written.recording);
     let database = checks.database(&written.state.database);
     let audit = checks.audit(written.audit);
+    let log = checks.log(written.log, &audit, recording.as_ref());
     let admin = checks.admin(written.admin);
     let limits = checks.limits(written.limits);
     let (Some(listen), Some(recording), true) = (listen, recording, checks.problems.is_empty()) else {
         return Err(checks.problems);
     };
-    Ok(Config { file: file.to_owned(), listen, tls, policy, recording, database, audit, admin, limits })
+    Ok(Config { file: file.to_owned(), listen, tls, policy, recording, database, audit, log, admin, limits })
 }
 
 struct Checks<'a> {
@@ -151,6 +154,39 @@ impl Checks<'_> {
             parsed.map_err(wrong).ok()
         });
         AuditSettings { file, syslog }
+    }
+
+    /// Without a word about it the site log lies beside the audit file: there
+    /// is no gateway without one.
+    fn log(
+        &mut self,
+        log: written::Log,
+        audit: &AuditSettings,
+        recording: Option<&RecordingSettings>,
+    ) -> LogSettings {
+        let dir = match &log.dir {
+            Some(dir) => {
+                let dir = self.path(dir);
+                self.folder_there(&dir, "[log] dir", Access::READ_OK | Access::WRITE_OK);
+                dir
+            }
+            None => parent(&audit.file).to_owned(),
+        };
+        let file = dir.join(recording::log::LOG_FILE);
+        if std::fs::metadata(&file).is_ok() {
+            self.file_place(&file, "[log] dir");
+        }
+        // A witness that is not mounted now must not stop the plant; what it
+        // misses raises an alarm. One in our own folders is none.
+        let witness = log.witness.map(|folder| self.path(&folder));
+        if let Some(folder) = &witness {
+            let own = [Some(&dir), recording.map(|recording| &recording.dir)];
+            if own.into_iter().flatten().any(|own| own == folder) {
+                let hint = "name a folder on another machine or medium";
+                self.wrong("[log] witness", "is a folder that the gateway itself keeps", hint);
+            }
+        }
+        LogSettings { dir, witness }
     }
 
     fn admin(&mut self, admin: written::Admin) -> AdminSettings {

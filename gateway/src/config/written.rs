@@ -16,6 +16,8 @@ pub(super) struct Written {
     pub(super) recording: Recording,
     pub(super) state: State,
     pub(super) audit: Audit,
+    #[serde(default)]
+    pub(super) log: Log,
     pub(super) admin: Admin,
     #[serde(default)]
     pub(super) limits: Limits,
@@ -60,6 +62,13 @@ pub(super) struct State {
 pub(super) struct Audit {
     pub(super) file: PathBuf,
     pub(super) syslog: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    pub(super) dir: Option<PathBuf>,
+    pub(super) witness: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -127,6 +127,10 @@ impl State for SqliteState {
         self.transact(|transaction| index::ended(transaction, id, end))
     }
 
+    fn interrupted(&self) -> Result<Vec<SessionId>, StateError> {
+        self.transact(index::interrupted)
+    }
+
     fn close_interrupted(&self, now: Timestamp) -> Result<Vec<SessionId>, StateError> {
         self.transact(|transaction| index::close_interrupted(transaction, now))
     }
@@ -327,7 +331,9 @@ mod tests {
         desk.state.session_ended(row(1).id, &end).unwrap();
         assert!(desk.state.session_started(&row(1)).is_err(), "an id is used once");
         let desk = desk.restart();
+        assert_eq!(desk.state.interrupted().unwrap(), [row(2).id]);
         assert_eq!(desk.state.close_interrupted(noon()).unwrap(), [row(2).id]);
+        assert!(desk.state.interrupted().unwrap().is_empty());
         assert!(desk.state.close_interrupted(noon()).unwrap().is_empty());
         let list = desk.state.sessions(10).unwrap();
         let reasons: Vec<_> =

@@ -55,6 +55,19 @@ pub struct Material {
     pub crl_lapses: Timestamp,
     /// How many certificates the CRL revokes.
     pub revoked: usize,
+    /// What the three public files are known by.
+    pub prints: Prints,
+}
+
+/// SHA-256 over each public file as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prints {
+    /// Of the CA's file.
+    pub authority: [u8; 32],
+    /// Of the revocation list's.
+    pub revocation_list: [u8; 32],
+    /// Of the gateway's own certificate's.
+    pub certificate: [u8; 32],
 }
 
 impl Contents {
@@ -110,7 +123,12 @@ impl Material {
         let trust = Trust::new(roots, vec![crl.list], provider)
             .map_err(|error| vec![Problem::new(&files.crl, error.to_string()).key("[tls] crl")])?;
         let (crl_made, crl_lapses, revoked) = (crl.made, crl.lapses, crl.revoked);
-        Ok(Self { trust, chain, key, certificate_expires, crl_made, crl_lapses, revoked })
+        let prints = Prints {
+            authority: recording::log::hash_of(&contents.ca),
+            revocation_list: recording::log::hash_of(&contents.crl),
+            certificate: recording::log::hash_of(&contents.cert),
+        };
+        Ok(Self { trust, chain, key, certificate_expires, crl_made, crl_lapses, revoked, prints })
     }
 
     /// The CA and CRL as a judge of certificates.

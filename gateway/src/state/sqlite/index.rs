@@ -47,17 +47,22 @@ pub(super) fn ended(
     Ok(())
 }
 
+pub(super) fn interrupted(transaction: &Transaction<'_>) -> Result<Vec<SessionId>, StateError> {
+    let mut query = transaction.prepare("SELECT id FROM sessions WHERE ended IS NULL ORDER BY started")?;
+    let open = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>, _>>()?;
+    open.into_iter().map(|blob| bytes(blob, "session id").map(SessionId::from_bytes)).collect()
+}
+
 pub(super) fn close_interrupted(
     transaction: &Transaction<'_>,
     now: Timestamp,
 ) -> Result<Vec<SessionId>, StateError> {
-    let mut query = transaction.prepare("SELECT id FROM sessions WHERE ended IS NULL ORDER BY started")?;
-    let open = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>, _>>()?;
+    let open = interrupted(transaction)?;
     transaction.execute(
         "UPDATE sessions SET ended = ?1, reason = ?2 WHERE ended IS NULL",
         params![now.as_millisecond(), INTERRUPTED],
     )?;
-    open.into_iter().map(|blob| bytes(blob, "session id").map(SessionId::from_bytes)).collect()
+    Ok(open)
 }
 
 pub(super) fn newest(transaction: &Transaction<'_>, limit: u32) -> Result<Vec<SessionHistory>, StateError> {
