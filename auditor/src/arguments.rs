@@ -39,7 +39,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  gatehouse-audit show SESSION.ghr --identity auditor.age --json")]
     Show(Show),
     /// Check recordings with the gateway's public key alone
-    #[command(after_help = "Example:\n  gatehouse-audit verify recordings/*.ghr --key signing.pub")]
+    #[command(after_help = "Examples:\n  gatehouse-audit verify recordings/*.ghr --key signing.pub\n  \
+        gatehouse-audit verify recordings/*.ghr --key signing.pub --log log --receipt SESSION.receipt\n  \
+        gatehouse-audit verify --key signing.pub --log log --receipt witness")]
     Verify(Verify),
     /// Tell what happened in a session, at its own pace or another
     ///
@@ -88,12 +90,21 @@ pub struct Show {
 /// `verify`
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The recordings
-    #[arg(value_name = "FILE", required = true)]
+    /// The recordings, or folders of them
+    #[arg(value_name = "FILE", required_unless_present = "log")]
     pub files: Vec<PathBuf>,
     /// The gateway's public key
     #[arg(long, value_name = "PUB")]
     pub key: PathBuf,
+    /// The folder of the gateway's site log: every session in it must have its recording
+    #[arg(long, value_name = "DIR")]
+    pub log: Option<PathBuf>,
+    /// A receipt of a technician or a checkpoint of a witness, or a folder of them; may be given often
+    #[arg(long, value_name = "R")]
+    pub receipt: Vec<PathBuf>,
+    /// The recordings are an excerpt: do not miss the others of the site log
+    #[arg(long, requires = "log")]
+    pub excerpt: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -11,10 +11,13 @@
 
 #![warn(missing_docs)]
 
+mod accounting;
 mod arguments;
+mod books;
 mod escape;
 mod exit;
 mod listing;
+mod log_finding;
 mod pace;
 mod replay;
 mod run;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds no value fails, which is what it is for")]
 
+mod accounting;
 mod checking;
 mod plant;
 mod reading;

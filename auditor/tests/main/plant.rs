@@ -54,10 +54,20 @@ impl Plant {
     }
 
     fn writer(&self, name: &str) -> Writer<FileStorage> {
+        self.begin(name, LogPosition::none())
+    }
+
+    /// The key that signs recordings and site logs here.
+    pub(crate) fn signer(&self) -> &Arc<SigningKey> {
+        &self.signer
+    }
+
+    /// A recording under a site log, its header written.
+    pub(crate) fn begin(&self, name: &str, log: LogPosition) -> Writer<FileStorage> {
         let opening = Opening {
             session: recording::random_session().unwrap(),
             mode: Mode::Default,
-            log: LogPosition::none(),
+            log,
             started_wall: "2026-10-31T10:31:07.400Z".parse().unwrap(),
             started_mono: Duration::from_secs(60),
             recipients: &self.auditor.recipients(),
@@ -93,7 +103,7 @@ impl Plant {
     }
 }
 
-fn moment(ms: u64) -> Moment {
+pub(crate) fn moment(ms: u64) -> Moment {
     let start: jiff::Timestamp = "2026-10-31T10:31:07.400Z".parse().unwrap();
     let at = Duration::from_millis(ms);
     Moment { wall: start + at, at }
