@@ -20,11 +20,12 @@ pub use story::{Afterwards, tell};
 const MARKER: &str = ".gatehouse-demo";
 
 /// What a demo leaves behind, and the next one replaces.
-const LEFT: [&str; 12] = [
+const LEFT: [&str; 13] = [
     "pki",
     "policies",
     "recordings",
     "log",
+    "receipts",
     "gateway.toml",
     "profile.toml",
     "tech-1@vendor-a.seed",

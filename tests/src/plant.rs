@@ -256,6 +256,17 @@ impl<'a> Auditor<'a> {
         run("gatehouse-audit verify", &mut command)
     }
 
+    /// Checks recordings, the site log or both, with the public key.
+    ///
+    /// # Errors
+    /// If the command can't be run at all.
+    pub fn verify_all(&self, recordings: &[PathBuf], words: &[&std::ffi::OsStr]) -> anyhow::Result<Finished> {
+        let mut command = Command::new(&binaries().auditor);
+        command.arg("verify").args(recordings).args(words);
+        command.arg("--key").arg(self.workshop.path("pki/signing.pub"));
+        run("gatehouse-audit verify", &mut command)
+    }
+
     /// Replays a recording without waiting as long as it took.
     ///
     /// # Errors

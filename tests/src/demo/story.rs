@@ -116,6 +116,17 @@ fn audit(voice: &mut Voice, workshop: &Workshop, recording: &Path) -> anyhow::Re
     voice.step("An auditor verifies the recording with the gateway's public key alone");
     voice.quote(&auditor.verify(recording)?.expect_code(0)?.out);
 
+    voice.step("With the site log and the technician's receipt, nothing can be missing either");
+    let (log, receipts) = (workshop.path("log"), workshop.path("receipts"));
+    let words = ["--log".as_ref(), log.as_os_str(), "--receipt".as_ref(), receipts.as_os_str()];
+    voice.quote(&auditor.verify_all(&[workshop.path("recordings")], &words)?.expect_code(0)?.out);
+    let aside = workshop.path("aside.ghr");
+    fs::rename(recording, &aside)?;
+    let missed = auditor.verify_all(&[workshop.path("recordings")], &words)?.expect_code(1)?;
+    fs::rename(&aside, recording)?;
+    voice.line("and with the recording put aside:");
+    voice.quote(&missed.out);
+
     voice.step("With the auditor's own key, the recording replays");
     let replay = auditor.replay(recording)?.expect_code(0)?.out;
     voice.quote(&replay);

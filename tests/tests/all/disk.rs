@@ -12,11 +12,11 @@ use tests::{
 };
 
 /// A small file system in memory, unmounted when dropped.
-struct SmallDisk<'a>(&'a Path);
+pub(crate) struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
     /// `None` after having said so, where mounting is not permitted.
-    fn mount(folder: &'a Path, size: &str) -> Option<Self> {
+    pub(crate) fn mount(folder: &'a Path, size: &str) -> Option<Self> {
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"]).arg(folder);
         let mounted = run("mount", &mut command).is_ok_and(|finished| finished.code == Some(0));

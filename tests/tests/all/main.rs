@@ -12,4 +12,5 @@ mod main_job;
 mod misbehaving;
 mod refusals;
 mod second_verifier;
+mod site_log;
 mod strangers;
