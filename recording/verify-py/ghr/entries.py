@@ -226,7 +226,7 @@ class Inside:
             if event.number("request") != self._requests:
                 raise BadInside(f"request {event.number('request')} where {self._requests} belongs")
         elif event.name == "answer":
-            if not 1 <= event.number("request") <= self._requests:
+            if not 0 <= event.number("request") <= self._requests:
                 raise BadInside("an answer to no request")
         elif event.name == "channel_closed":
             channel = event.number("channel")
