@@ -325,28 +325,33 @@ impl Stage {
     }
 }
 
+/// How a protocol begins.
+struct Beginning {
+    bytes: &'static [u8],
+    stage: fn() -> Stage,
+}
+
+const BEGINNINGS: [Beginning; 6] = [
+    Beginning { bytes: b"SSH-", stage: || Stage::Ssh(ssh::Stage::Lines) },
+    Beginning { bytes: b"RFB ", stage: || Stage::Rfb(rfb::Stage::Version) },
+    Beginning { bytes: &[tls::HANDSHAKE, 3], stage: || Stage::Tls(tls::Handshake::default()) },
+    Beginning { bytes: &[tls::ALERT, 3], stage: || Stage::Tls(tls::Handshake::default()) },
+    Beginning { bytes: &[rdp::TPKT, 0], stage: || Stage::Rdp },
+    Beginning { bytes: b"HTTP/", stage: || Stage::Http(http::Stage::First) },
+];
+
 /// Which protocol the first bytes begin.
 fn recognise(pending: &[u8], direction: Direction) -> Step {
-    let begins = |start: &[u8]| pending.iter().zip(start).all(|(one, other)| one == other);
-    let is = |start: &[u8]| begins(start) && pending.len() >= start.len();
-    let words: [(&[u8], fn() -> Stage); 6] = [
-        (b"SSH-", || Stage::Ssh(ssh::Stage::default())),
-        (b"RFB ", || Stage::Rfb(rfb::Stage::default())),
-        (&[tls::HANDSHAKE, 3], || Stage::Tls(tls::Handshake::default())),
-        (&[tls::ALERT, 3], || Stage::Tls(tls::Handshake::default())),
-        (&[rdp::TPKT, 0], || Stage::Rdp),
-        (b"HTTP/", || Stage::Http(http::Stage::default())),
-    ];
-    if let Some((_, stage)) = words.iter().find(|(start, _)| is(start)) {
-        return Step::Taken(0, stage());
+    if let Some(found) = BEGINNINGS.iter().find(|beginning| pending.starts_with(beginning.bytes)) {
+        return Step::Taken(0, (found.stage)());
     }
-    if words.iter().any(|(start, _)| begins(start)) {
+    if BEGINNINGS.iter().any(|beginning| beginning.bytes.starts_with(pending)) {
         return Step::Partial;
     }
     match (direction, pending.first()) {
-        (Direction::FromClient, Some(b'A'..=b'Z')) => Step::Taken(0, Stage::Http(http::Stage::default())),
+        (Direction::FromClient, Some(b'A'..=b'Z')) => Step::Taken(0, Stage::Http(http::Stage::First)),
         // An SSH server may greet with other lines first (RFC 4253, 4.2).
-        (Direction::FromDevice, Some(b' '..=b'~')) => Step::Taken(0, Stage::Ssh(ssh::Stage::default())),
+        (Direction::FromDevice, Some(b' '..=b'~')) => Step::Taken(0, Stage::Ssh(ssh::Stage::Lines)),
         (Direction::FromClient | Direction::FromDevice, _) => Step::Over,
     }
 }

@@ -12,10 +12,9 @@ use crate::dissector::Direction;
 const LONGEST_LINE: usize = 8 * 1024;
 
 /// How far the head of the message is read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
     /// At its first line.
-    #[default]
     First,
     /// At a header field.
     Field,

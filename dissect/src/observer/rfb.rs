@@ -22,9 +22,8 @@ pub(super) struct Agreed {
 }
 
 /// How far one direction has come.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
-    #[default]
     Version,
     /// The server's offer, or the client's choice.
     Security,

@@ -33,10 +33,9 @@ struct Offer {
 }
 
 /// How far one direction has come.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
     /// Lines, the last of which begins with `SSH-`.
-    #[default]
     Lines,
     Packets,
 }
