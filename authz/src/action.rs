@@ -220,6 +220,7 @@ fn parse_area(protocol: Protocol, at: usize, word: &str) -> Result<(Area, Range)
     let last = last.map(|last| area.addresses(last).to_string()).unwrap_or_default();
     let form = match area.unit() {
         AddressUnit::Bit | AddressUnit::Word => "zero-based",
+        AddressUnit::Code => "a code",
         AddressUnit::BitOfByte => "in bytes, or BYTE.BIT",
         AddressUnit::Record => "in files, or FILE.RECORD",
     };
@@ -236,7 +237,13 @@ fn unknown_area(protocol: Protocol, at: usize, name: &str) -> Slip {
     match protocol {
         Protocol::Modbus => known.push("unit"),
         Protocol::Enip => known.extend(NameKind::ALL.map(NameKind::word).into_iter().chain(["class"])),
-        Protocol::S7 | Protocol::S7Plus | Protocol::Tcp => {}
+        Protocol::S7
+        | Protocol::S7Plus
+        | Protocol::Ssh
+        | Protocol::Rfb
+        | Protocol::Rdp
+        | Protocol::Http
+        | Protocol::Tcp => {}
     }
     Slip::at(at, format!("unknown area {name:?}")).hint(nearest(name, known))
 }

@@ -209,11 +209,20 @@ fn probes(terms: &Terms, rule: &TermRule) -> Vec<Operation> {
     let protocol = rule.scope.protocol.unwrap_or(offered);
     let class = rule.scope.class.unwrap_or(match protocol {
         Protocol::Modbus | Protocol::S7 | Protocol::Enip => Class::Write,
-        Protocol::S7Plus | Protocol::Tcp => Class::Use,
+        Protocol::S7Plus | Protocol::Ssh | Protocol::Rfb | Protocol::Rdp | Protocol::Http | Protocol::Tcp => {
+            Class::Use
+        }
     });
     let unit = match protocol {
         Protocol::Modbus => Some(rule.scope.unit.unwrap_or(1)),
-        Protocol::S7 | Protocol::S7Plus | Protocol::Enip | Protocol::Tcp => None,
+        Protocol::S7
+        | Protocol::S7Plus
+        | Protocol::Enip
+        | Protocol::Ssh
+        | Protocol::Rfb
+        | Protocol::Rdp
+        | Protocol::Http
+        | Protocol::Tcp => None,
     };
     let operation = |access| Operation { protocol, function: "probe", accesses: smallvec![access] };
     let of_place = |place: Place| {
@@ -266,6 +275,7 @@ fn numbered(area: Area) -> Area {
         | Area::Input
         | Area::Holding
         | Area::File
+        | Area::Umas
         | Area::Inputs
         | Area::Outputs
         | Area::Merkers

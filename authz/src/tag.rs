@@ -121,16 +121,21 @@ fn parse_protocol(word: &str) -> Result<Protocol, Slip> {
 /// A tag names something of which values can be spoken.
 fn check_place(place: &Place, at: usize, word: &str) -> Result<(), Slip> {
     match place {
-        Place::Range { area: Area::File, .. } => {
+        Place::Range { area: Area::File | Area::Umas, .. } => {
             Err(Slip::at(at, "a tag names an address of coil, discrete, input or holding"))
         }
         Place::Range { area, .. } if !word.contains('[') => Err(Slip::at(
             at,
             match area.protocol() {
                 Protocol::Modbus => "a tag names an address of coil, discrete, input or holding",
-                Protocol::S7 | Protocol::S7Plus | Protocol::Enip | Protocol::Tcp => {
-                    "a tag names addresses in brackets"
-                }
+                Protocol::S7
+                | Protocol::S7Plus
+                | Protocol::Enip
+                | Protocol::Ssh
+                | Protocol::Rfb
+                | Protocol::Rdp
+                | Protocol::Http
+                | Protocol::Tcp => "a tag names addresses in brackets",
             },
         )),
         Place::Name(name) if name.kind() == NameKind::Path => {
@@ -201,7 +206,7 @@ fn value_in(area: Area, written: Range, values: &Values, address: u32, tag: Opti
     let offset = match area.unit() {
         AddressUnit::Word => offset.checked_mul(2)?,
         AddressUnit::BitOfByte if offset.checked_rem(8)? == 0 => offset.checked_div(8)?,
-        AddressUnit::BitOfByte | AddressUnit::Bit | AddressUnit::Record => return None,
+        AddressUnit::BitOfByte | AddressUnit::Bit | AddressUnit::Code | AddressUnit::Record => return None,
     };
     value.read(bytes.get(usize::try_from(offset).ok()?..)?)
 }
@@ -269,7 +274,7 @@ impl ValueType {
             AddressUnit::Word => width.checked_div(2).filter(|words| *words > 0),
             AddressUnit::BitOfByte if self.kind == NumberKind::Bool => Some(1),
             AddressUnit::BitOfByte => width.checked_mul(8),
-            AddressUnit::Record => None,
+            AddressUnit::Code | AddressUnit::Record => None,
         }
     }
 
@@ -372,7 +377,11 @@ fn whole_elements(area: Area, range: Range, value: Option<ValueType>) -> Option<
     let count = range.last().checked_sub(range.first())?.checked_add(1)?;
     let single = match area.unit() {
         AddressUnit::BitOfByte if value.kind != NumberKind::Bool => 8,
-        AddressUnit::Bit | AddressUnit::Word | AddressUnit::BitOfByte | AddressUnit::Record => 1,
+        AddressUnit::Bit
+        | AddressUnit::Word
+        | AddressUnit::Code
+        | AddressUnit::BitOfByte
+        | AddressUnit::Record => 1,
     };
     if count == single {
         let whole = Range::counted(range.first(), addresses)?;
@@ -389,7 +398,7 @@ fn not_whole(area: Area, width: usize) -> String {
         (AddressUnit::Word, _) => {
             "a 64-bit value has four registers: name the first one or a multiple of four".to_owned()
         }
-        (AddressUnit::Bit | AddressUnit::BitOfByte | AddressUnit::Record, _) => {
+        (AddressUnit::Bit | AddressUnit::Code | AddressUnit::BitOfByte | AddressUnit::Record, _) => {
             format!("a value of this type has {width} bytes: name the first one or a multiple of {width}")
         }
     }

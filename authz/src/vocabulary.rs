@@ -76,13 +76,21 @@ pub(crate) fn areas(protocol: Protocol, class: Class) -> &'static [Area] {
     ];
     match (protocol, class) {
         (Protocol::Modbus, Class::Read | Class::Subscribe) => {
-            &[Area::Coil, Area::Discrete, Area::Input, Area::Holding]
+            &[Area::Coil, Area::Discrete, Area::Input, Area::Holding, Area::Umas]
         }
-        (Protocol::Modbus, Class::Write) => &[Area::Coil, Area::Holding],
+        (Protocol::Modbus, Class::Write) => &[Area::Coil, Area::Holding, Area::Umas],
         (Protocol::Modbus, Class::FileRead | Class::FileWrite) => &[Area::File],
         (Protocol::S7, Class::Read | Class::Subscribe | Class::Write) => S7,
         (
-            Protocol::Modbus | Protocol::S7 | Protocol::S7Plus | Protocol::Enip | Protocol::Tcp,
+            Protocol::Modbus
+            | Protocol::S7
+            | Protocol::S7Plus
+            | Protocol::Enip
+            | Protocol::Ssh
+            | Protocol::Rfb
+            | Protocol::Rdp
+            | Protocol::Http
+            | Protocol::Tcp,
             Class::Housekeeping
             | Class::Identify
             | Class::Read
@@ -147,9 +155,7 @@ pub(crate) fn has_class(protocol: Protocol, class: Class) -> bool {
     match (protocol, class) {
         (_, Class::Unknown) => false,
         (Protocol::Modbus, class) => class != Class::Use,
-        (Protocol::S7 | Protocol::S7Plus | Protocol::Enip | Protocol::Tcp, class) => {
-            of_class(protocol, class).is_some()
-        }
+        (_, class) => of_class(protocol, class).is_some(),
     }
 }
 
@@ -159,6 +165,10 @@ fn of_protocol(protocol: Protocol) -> &'static str {
         Protocol::S7 => "all of S7 communication that is known",
         Protocol::S7Plus => "S7 communication plus, the same as s7plus:use",
         Protocol::Enip => "all of EtherNet/IP and CIP explicit messages that is known",
+        Protocol::Ssh => "SSH, the same as ssh:use",
+        Protocol::Rfb => "RFB (VNC), the same as rfb:use",
+        Protocol::Rdp => "Remote Desktop, the same as rdp:use",
+        Protocol::Http => "HTTP and HTTPS, the same as http:use",
         Protocol::Tcp => "any other TCP service, the same as tcp:use",
     }
 }
@@ -171,9 +181,11 @@ fn of_class(protocol: Protocol, class: Class) -> Option<&'static str> {
         Protocol::S7Plus => (class == Class::Use).then_some(
             "use of S7 communication plus as a whole, recorded as bytes; the rule has to say opaque-accepted",
         ),
-        Protocol::Tcp => (class == Class::Use).then_some(
-            "use of the service as a whole, recorded as bytes; the rule has to say opaque-accepted",
-        ),
+        Protocol::Ssh | Protocol::Rfb | Protocol::Rdp | Protocol::Http | Protocol::Tcp => {
+            (class == Class::Use).then_some(
+                "use of the service as a whole, recorded as bytes; the rule has to say opaque-accepted",
+            )
+        }
     }
 }
 
@@ -182,12 +194,13 @@ const IDENTIFY: &str = "asking the device what it is; comes with any grant";
 fn modbus(class: Class) -> Option<&'static str> {
     Some(match class {
         Class::Identify => IDENTIFY,
-        Class::Read => "reading coils, inputs, registers and FIFO queues",
-        Class::Write => "writing coils and holding registers, with masks as well",
+        Class::Read => "reading coils, inputs, registers and FIFO queues, variables by UMAS",
+        Class::Write => "writing coils and holding registers, with masks as well, variables by UMAS",
         Class::Control => {
             "restarting communications, listen-only mode, another delimiter; start and stop by UMAS"
         }
-        Class::ProgramRead => "upload of the program by UMAS",
+        Class::ProgramRead => "upload of the program and blocks of memory by UMAS",
+        Class::Security => "taking and releasing the reservation by UMAS",
         Class::ProgramWrite => "the vendors' programming functions, firmware, download by UMAS",
         Class::FileRead => "reading file records",
         Class::FileWrite => "writing file records",
@@ -195,7 +208,6 @@ fn modbus(class: Class) -> Option<&'static str> {
         Class::Housekeeping
         | Class::Subscribe
         | Class::TimeSet
-        | Class::Security
         | Class::Route
         | Class::Use
         | Class::Unknown => return None,
@@ -252,6 +264,7 @@ fn of_area(area: Area) -> (&'static str, &'static str) {
         Area::Input => ("input[FIRST-LAST]", "input registers, from 0; input[0] is 30001"),
         Area::Holding => ("holding[FIRST-LAST]", "holding registers, from 0; holding[0] is 40001"),
         Area::File => ("file[FIRST-LAST]", "whole files by number, or records: file[7.0-7.9]"),
+        Area::Umas => ("umas[FIRST-LAST]", "what UMAS reads and writes, by its codes: umas[34-35]"),
         Area::DataBlock(_) => ("dbN[FIRST-LAST]", "bytes of data block N, or a bit: db12[4.3]"),
         Area::InstanceBlock(_) => ("diN[FIRST-LAST]", "bytes of instance data block N, or a bit"),
         Area::Inputs => ("i[FIRST-LAST]", "bytes of the process inputs, or a bit"),
@@ -327,7 +340,8 @@ mod tests {
     fn every_class_and_place_that_a_rule_can_name_is_in_it() {
         let words = vocabulary();
         let has = |action: &str| words.iter().any(|word| word.action.starts_with(action));
-        for protocol in [Protocol::S7, Protocol::S7Plus, Protocol::Enip, Protocol::Tcp] {
+        // Of Modbus the classes that it never uses may be named as well.
+        for protocol in Protocol::ALL.into_iter().filter(|protocol| *protocol != Protocol::Modbus) {
             for class in Class::ALL.into_iter().filter(|class| has_class(protocol, *class)) {
                 assert!(has(&format!("{protocol}:{class}")), "{protocol}:{class}");
             }

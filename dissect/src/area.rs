@@ -23,6 +23,9 @@ pub enum Area {
     Holding,
     /// Modbus file records; the address is `file << 16 | record`.
     File,
+    /// What UMAS reads and writes inside Modbus function 90; the address is
+    /// its code.
+    Umas,
     /// The S7 data block of that number.
     DataBlock(u16),
     /// The S7 instance data block of that number.
@@ -50,6 +53,8 @@ pub enum AddressUnit {
     Bit,
     /// A register of 16 bits, a counter or a timer, written `5`.
     Word,
+    /// A code of one byte, written `5`.
+    Code,
     /// A bit of a byte: byte b has the addresses b * 8 to b * 8 + 7. Written
     /// `5.2`, or `5` for all eight.
     BitOfByte,
@@ -61,12 +66,13 @@ pub enum AddressUnit {
 impl Area {
     /// One of each kind, in the order in which listings show them. Blocks
     /// stand here with the number 0, which no block has.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Coil,
         Self::Discrete,
         Self::Input,
         Self::Holding,
         Self::File,
+        Self::Umas,
         Self::DataBlock(0),
         Self::InstanceBlock(0),
         Self::Inputs,
@@ -87,6 +93,7 @@ impl Area {
             Self::Input => "input",
             Self::Holding => "holding",
             Self::File => "file",
+            Self::Umas => "umas",
             Self::DataBlock(_) => "db",
             Self::InstanceBlock(_) => "di",
             Self::Inputs => "i",
@@ -108,6 +115,7 @@ impl Area {
             | Self::Input
             | Self::Holding
             | Self::File
+            | Self::Umas
             | Self::Inputs
             | Self::Outputs
             | Self::Merkers
@@ -133,6 +141,7 @@ impl Area {
                 | Self::Input
                 | Self::Holding
                 | Self::File
+                | Self::Umas
                 | Self::Inputs
                 | Self::Outputs
                 | Self::Merkers
@@ -147,7 +156,9 @@ impl Area {
     /// The protocol whose devices have this area.
     pub fn protocol(self) -> Protocol {
         match self {
-            Self::Coil | Self::Discrete | Self::Input | Self::Holding | Self::File => Protocol::Modbus,
+            Self::Coil | Self::Discrete | Self::Input | Self::Holding | Self::File | Self::Umas => {
+                Protocol::Modbus
+            }
             Self::DataBlock(_)
             | Self::InstanceBlock(_)
             | Self::Inputs
@@ -165,6 +176,7 @@ impl Area {
         match self {
             Self::Coil | Self::Discrete => AddressUnit::Bit,
             Self::Input | Self::Holding | Self::Counters | Self::Timers => AddressUnit::Word,
+            Self::Umas => AddressUnit::Code,
             Self::File => AddressUnit::Record,
             Self::DataBlock(_)
             | Self::InstanceBlock(_)
@@ -181,6 +193,7 @@ impl Area {
     pub fn last_address(self) -> u32 {
         match self.unit() {
             AddressUnit::Bit | AddressUnit::Word => 0xFFFF,
+            AddressUnit::Code => 0xFF,
             AddressUnit::BitOfByte => 0xFF_FFFF,
             AddressUnit::Record => 0xFFFF_FFFF,
         }
@@ -234,7 +247,7 @@ struct Split {
 impl AddressUnit {
     fn split(self) -> Option<Split> {
         match self {
-            Self::Bit | Self::Word => None,
+            Self::Bit | Self::Word | Self::Code => None,
             Self::BitOfByte => Some(Split { parts: 8, last: 0x1F_FFFF }),
             Self::Record => Some(Split { parts: 0x1_0000, last: 0xFFFF }),
         }
@@ -322,6 +335,7 @@ mod tests {
                 | Area::Input
                 | Area::Holding
                 | Area::File
+                | Area::Umas
                 | Area::Inputs
                 | Area::Outputs
                 | Area::Merkers

@@ -322,7 +322,12 @@ impl Dissector {
             Protocol::Modbus => State::Modbus(Modbus::new()),
             Protocol::S7 => State::S7(S7::new()),
             Protocol::Enip => State::Enip(Enip::new()),
-            Protocol::S7Plus | Protocol::Tcp => State::Opaque(protocol),
+            Protocol::S7Plus
+            | Protocol::Ssh
+            | Protocol::Rfb
+            | Protocol::Rdp
+            | Protocol::Http
+            | Protocol::Tcp => State::Opaque(protocol),
         };
         Self { state }
     }

@@ -27,11 +27,11 @@ pub(crate) fn answer(frame: Bytes) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Denial, Direction, Dissector};
+    use crate::{Carriage, Denial, Direction, Dissector};
 
     #[test]
     fn every_piece_is_whole_and_has_no_refusal() {
-        for protocol in [Protocol::Tcp, Protocol::S7Plus] {
+        for protocol in Protocol::ALL.into_iter().filter(|protocol| protocol.carriage() == Carriage::Opaque) {
             is_opaque(protocol);
         }
     }

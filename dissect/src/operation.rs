@@ -25,13 +25,31 @@ pub enum Protocol {
     S7Plus,
     /// EtherNet/IP over TCP with CIP explicit messages.
     Enip,
+    /// SSH, carried as bytes without being understood.
+    Ssh,
+    /// RFB, the protocol of VNC, carried as bytes without being understood.
+    Rfb,
+    /// Remote Desktop, carried as bytes without being understood.
+    Rdp,
+    /// HTTP and HTTPS, carried as bytes without being understood.
+    Http,
     /// Any other TCP service, carried as bytes without being understood.
     Tcp,
 }
 
 impl Protocol {
     /// Every protocol, in the order in which listings show them.
-    pub const ALL: [Self; 5] = [Self::Modbus, Self::S7, Self::S7Plus, Self::Enip, Self::Tcp];
+    pub const ALL: [Self; 9] = [
+        Self::Modbus,
+        Self::S7,
+        Self::S7Plus,
+        Self::Enip,
+        Self::Ssh,
+        Self::Rfb,
+        Self::Rdp,
+        Self::Http,
+        Self::Tcp,
+    ];
 
     /// The protocol's word in policy actions and in `targets.toml`.
     pub fn name(self) -> &'static str {
@@ -40,6 +58,10 @@ impl Protocol {
             Self::S7 => "s7",
             Self::S7Plus => "s7plus",
             Self::Enip => "enip",
+            Self::Ssh => "ssh",
+            Self::Rfb => "rfb",
+            Self::Rdp => "rdp",
+            Self::Http => "http",
             Self::Tcp => "tcp",
         }
     }
@@ -53,7 +75,7 @@ impl Protocol {
     pub fn carriage(self) -> Carriage {
         match self {
             Self::Modbus | Self::S7 | Self::Enip => Carriage::Decoded,
-            Self::S7Plus | Self::Tcp => Carriage::Opaque,
+            Self::S7Plus | Self::Ssh | Self::Rfb | Self::Rdp | Self::Http | Self::Tcp => Carriage::Opaque,
         }
     }
 }
@@ -69,7 +91,7 @@ impl fmt::Display for Protocol {
 pub enum Carriage {
     /// Every request is decoded and judged on its own.
     Decoded,
-    /// Judged once for the service (`tcp:use`), recorded as bytes.
+    /// Judged once for the service (`ssh:use`, `tcp:use`), recorded as bytes.
     Opaque,
 }
 

@@ -138,7 +138,14 @@ pub fn observed(protocol: Protocol, input: &[u8]) -> Vec<Fact> {
     assert_eq!(observe(protocol, bytes), at_once);
     let (most, reach) = match protocol {
         Protocol::S7Plus => (128, u64::MAX),
-        Protocol::Modbus | Protocol::S7 | Protocol::Enip | Protocol::Tcp => (32, EXAMINED as u64),
+        Protocol::Modbus
+        | Protocol::S7
+        | Protocol::Enip
+        | Protocol::Ssh
+        | Protocol::Rfb
+        | Protocol::Rdp
+        | Protocol::Http
+        | Protocol::Tcp => (32, EXAMINED as u64),
     };
     assert!(at_once.len() <= most, "{at_once:?}");
     for fact in &at_once {

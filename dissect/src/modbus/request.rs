@@ -285,16 +285,20 @@ fn encapsulated(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
     Ok(Meaning { function, accesses: smallvec![Access::whole(class, unit)], expects: Expects::Answer })
 }
 
-/// Function 90: the session's byte, the code, data that goes with it.
+/// Function 90: the session's byte, the code, data that goes with it. What is
+/// read or written is not known any nearer than by its code.
 fn engineering(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
     let _session = fields.byte()?;
-    let (function, class) = umas::code(fields.byte()?);
+    let code = fields.byte()?;
+    let (function, class) = umas::code(code);
     let data = fields.rest();
-    let values = match class {
-        Class::Write | Class::ProgramWrite => Values::Untyped(data),
+    let read_or_written = place(Area::Umas, code.into(), 1)?;
+    let (place, values) = match class {
+        Class::Read => (Some(read_or_written), Values::None),
+        Class::Write => (Some(read_or_written), Values::Untyped(data)),
+        Class::ProgramWrite => (None, Values::Untyped(data)),
         Class::Housekeeping
         | Class::Identify
-        | Class::Read
         | Class::Subscribe
         | Class::Control
         | Class::ProgramRead
@@ -305,8 +309,8 @@ fn engineering(mut fields: Reader, unit: Option<u8>) -> Result<Meaning, Flaw> {
         | Class::Diagnostic
         | Class::Route
         | Class::Use
-        | Class::Unknown => Values::None,
+        | Class::Unknown => (None, Values::None),
     };
-    let accesses = smallvec![Access { class, unit, place: None, values }];
+    let accesses = smallvec![Access { class, unit, place, values }];
     Ok(Meaning { function, accesses, expects: Expects::Answer })
 }

@@ -291,7 +291,7 @@ impl Sim {
             Protocol::S7 => ("s7", 102),
             Protocol::S7Plus => ("hmi", 103),
             Protocol::Enip => ("logix", 44818),
-            Protocol::Tcp => ("vnc", 5900),
+            Protocol::Ssh | Protocol::Rfb | Protocol::Rdp | Protocol::Http | Protocol::Tcp => ("vnc", 5900),
         };
         self.protocols.insert(channel, protocol);
         self.give(Input::OpenChannel { channel, service: service.to_owned(), port, protocol });

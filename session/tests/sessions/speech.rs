@@ -37,7 +37,12 @@ impl Ask {
                 }
                 Self::Broken => rr(id.into(), &tag(0x4C, 100)),
             },
-            Protocol::S7Plus | Protocol::Tcp => b"key".to_vec(),
+            Protocol::S7Plus
+            | Protocol::Ssh
+            | Protocol::Rfb
+            | Protocol::Rdp
+            | Protocol::Http
+            | Protocol::Tcp => b"key".to_vec(),
         }
     }
 
@@ -70,7 +75,12 @@ impl Ask {
                 refusal[28] = 0;
                 refusal
             }
-            Protocol::S7Plus | Protocol::Tcp => Vec::new(),
+            Protocol::S7Plus
+            | Protocol::Ssh
+            | Protocol::Rfb
+            | Protocol::Rdp
+            | Protocol::Http
+            | Protocol::Tcp => Vec::new(),
         })
     }
 }
@@ -78,7 +88,13 @@ impl Ask {
 /// What a client says before it asks for anything.
 pub(crate) fn opening(protocol: Protocol) -> Vec<Vec<u8>> {
     match protocol {
-        Protocol::Modbus | Protocol::S7Plus | Protocol::Tcp => Vec::new(),
+        Protocol::Modbus
+        | Protocol::S7Plus
+        | Protocol::Ssh
+        | Protocol::Rfb
+        | Protocol::Rdp
+        | Protocol::Http
+        | Protocol::Tcp => Vec::new(),
         Protocol::S7 => {
             let connect = [3, 0, 0, 22, 17, 0xE0, 0, 0, 0, 1, 0, 0xC1, 2, 1, 0, 0xC2, 2, 1, 2, 0xC0, 1, 10];
             vec![connect.to_vec(), s7_job(u16::MAX, &[0xF0, 0, 0, 8, 0, 8, 3, 0xC0], &[])]
@@ -94,7 +110,12 @@ pub(crate) fn frames(protocol: Protocol, mut stream: &[u8]) -> Vec<&[u8]> {
             Protocol::Modbus => 6 + usize::from(u16::from_be_bytes([*stream.get(4)?, *stream.get(5)?])),
             Protocol::S7 => usize::from(u16::from_be_bytes([*stream.get(2)?, *stream.get(3)?])),
             Protocol::Enip => 24 + usize::from(u16::from_le_bytes([*stream.get(2)?, *stream.get(3)?])),
-            Protocol::S7Plus | Protocol::Tcp => stream.len(),
+            Protocol::S7Plus
+            | Protocol::Ssh
+            | Protocol::Rfb
+            | Protocol::Rdp
+            | Protocol::Http
+            | Protocol::Tcp => stream.len(),
         })
     };
     let mut frames = Vec::new();
@@ -131,7 +152,9 @@ pub(crate) fn answer(protocol: Protocol, request: &[u8]) -> Vec<u8> {
                 service => rr(id, &[service | 0x80, 0, 0, 0]),
             }
         }
-        Protocol::S7Plus | Protocol::Tcp => b"screen".to_vec(),
+        Protocol::S7Plus | Protocol::Ssh | Protocol::Rfb | Protocol::Rdp | Protocol::Http | Protocol::Tcp => {
+            b"screen".to_vec()
+        }
     }
 }
 
@@ -139,7 +162,9 @@ pub(crate) fn answer(protocol: Protocol, request: &[u8]) -> Vec<u8> {
 pub(crate) fn allowed(protocol: Protocol, rights: Rights, frame: &[u8]) -> bool {
     let (writes, register, value) = match protocol {
         Protocol::Modbus => return crate::sim::allowed(rights, frame),
-        Protocol::S7Plus | Protocol::Tcp => return true,
+        Protocol::S7Plus | Protocol::Ssh | Protocol::Rfb | Protocol::Rdp | Protocol::Http | Protocol::Tcp => {
+            return true;
+        }
         Protocol::S7 => {
             if frame[5] == 0xE0 || frame[17] == 0xF0 {
                 return true;
@@ -171,7 +196,9 @@ pub(crate) fn changes(protocol: Protocol, frame: &[u8]) -> bool {
         Protocol::Modbus => !(1..=4).contains(&frame[7]),
         Protocol::S7 => frame[5] == 0xF0 && frame[17] == 5,
         Protocol::Enip => frame[0] == 0x6F && frame[40] == 0x4D,
-        Protocol::S7Plus | Protocol::Tcp => true,
+        Protocol::S7Plus | Protocol::Ssh | Protocol::Rfb | Protocol::Rdp | Protocol::Http | Protocol::Tcp => {
+            true
+        }
     }
 }
 
