@@ -5,7 +5,9 @@
 STEPS is a JSON list of `[method, arguments]`, the method one of pymodbus'
 own (`read_holding_registers`, `write_register`, ...) or `together` with a
 list of such steps that are all sent before the first answer is awaited.
+Arguments of file records are lists of `[file, record, words in hex]`.
 Prints one JSON line for each step: `{"registers": [...]}`, `{"bits": [...]}`,
+`{"values": [...]}`, `{"identifier": TEXT}`, `{"information": {...}}`,
 `{"done": true}` or `{"exception": CODE}`.
 """
 
@@ -14,6 +16,7 @@ import json
 import sys
 
 from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.pdu.file_message import FileRecord
 
 
 def told(answer):
@@ -23,10 +26,25 @@ def told(answer):
         return {"registers": answer.registers}
     if getattr(answer, "bits", None):
         return {"bits": answer.bits}
+    if getattr(answer, "values", None):
+        return {"values": answer.values}
+    if getattr(answer, "identifier", None):
+        return {"identifier": answer.identifier.decode()}
+    if getattr(answer, "information", None):
+        return {"information": {str(key): text.decode() for key, text in answer.information.items()}}
     return {"done": True}
 
 
+def understood(name, value):
+    if name == "records":
+        return [FileRecord(file_number=f, record_number=r, record_data=bytes.fromhex(d)) for f, r, d in value]
+    if name == "msg":
+        return bytes.fromhex(value)
+    return value
+
+
 async def one(client, method, arguments):
+    arguments = {name: understood(name, value) for name, value in arguments.items()}
     return told(await getattr(client, method)(**arguments))
 
 

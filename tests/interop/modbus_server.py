@@ -7,6 +7,7 @@ decoded (what reached the device, as a stranger to the product sees it).
 import asyncio
 import json
 
+from pymodbus import ModbusDeviceIdentification
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -34,7 +35,13 @@ async def main():
     holding = [SimData(0, values=[7] * 1000, datatype=DataType.REGISTERS)]
     live = [SimData(0, values=list(range(32)), datatype=DataType.REGISTERS)]
     device = SimDevice(id=1, simdata=(bits, bits, holding, live))
-    server = ModbusTcpServer([device], address=("127.0.0.1", 0), trace_pdu=trace)
+    names = {"VendorName": "Press Works", "ProductCode": "PL-7", "MajorMinorRevision": "1.4"}
+    server = ModbusTcpServer(
+        [device],
+        address=("127.0.0.1", 0),
+        identity=ModbusDeviceIdentification(info_name=names),
+        trace_pdu=trace,
+    )
     await server.serve_forever(background=True)
     host, port = server.transport.sockets[0].getsockname()
     tell(f"listening {host}:{port}")

@@ -120,6 +120,11 @@ impl Device {
         self.address
     }
 
+    /// All that it printed so far.
+    pub fn said(&self) -> String {
+        self.process.said()
+    }
+
     /// What it said of each request that reached it so far, in order.
     ///
     /// # Errors
@@ -162,7 +167,29 @@ impl Tools {
     /// # Errors
     /// If it does not come up.
     pub fn other_end(&self, script: &str) -> anyhow::Result<Device> {
-        let process = Process::start(script, &mut self.script(script))?;
+        Self::listening(script, &mut self.script(script))
+    }
+
+    /// Starts a service of that kind (see `services.py`) on a free port.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn serve(&self, kind: &str, files: &[&Path]) -> anyhow::Result<Device> {
+        Self::listening(kind, self.script("services.py").args(["serve", kind]).args(files))
+    }
+
+    /// Uses a service of that kind at `address`; gives what it said.
+    ///
+    /// # Errors
+    /// If it can't be used.
+    pub fn use_service(&self, kind: &str, address: SocketAddr) -> anyhow::Result<String> {
+        let mut command = self.script("services.py");
+        let process = Process::start(kind, command.args(["use", kind]).arg(address.to_string()))?;
+        Ok(process.finish(crate::process::PATIENCE)?.expect_code(0)?.out.trim().to_owned())
+    }
+
+    fn listening(name: &str, command: &mut Command) -> anyhow::Result<Device> {
+        let process = Process::start(name, command)?;
         let line = process.wait_for_words("listening ")?;
         let address = line.trim_start_matches("listening ").parse()?;
         Ok(Device { process, address })

@@ -275,7 +275,18 @@ impl<'a> Auditor<'a> {
         run("gatehouse-audit replay", &mut self.replay_command(recording))
     }
 
-    /// The same, one JSON object for each line.
+    /// Shows what a recording says in all.
+    ///
+    /// # Errors
+    /// If the command can't be run at all.
+    pub fn show(&self, recording: &Path) -> anyhow::Result<Finished> {
+        let mut command = Command::new(&binaries().auditor);
+        command.arg("show").arg(recording);
+        command.arg("--identity").arg(self.workshop.path("pki/auditor.age"));
+        run("gatehouse-audit show", &mut command)
+    }
+
+    /// The same as [`Self::replay`], one JSON object for each line.
     ///
     /// # Errors
     /// If the replay fails or gives no JSON.

@@ -10,6 +10,8 @@ mod interop_enip;
 mod interop_s7;
 mod main_job;
 mod misbehaving;
+mod modbus_functions;
+mod opaque_services;
 mod refusals;
 mod second_verifier;
 mod site_log;
