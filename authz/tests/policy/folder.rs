@@ -71,6 +71,8 @@ fn each_slip_of_a_rule_is_told_with_its_place_and_a_way_out() {
             "p, *, *, tcp:use, , allow",
             "2:19: the action includes services whose bytes nobody understands (say opaque-accepted",
         ),
+        ("p, *, *, ssh:use, , allow", "2:19: the action includes services"),
+        ("p, *, *, rfb, , allow", "2:15: the action includes services"),
         ("p, *, *, *, , allow", "2:13: the action includes services"),
         ("p, *, *, modbus:read, opaque-accepted, allow", "2:23: opaque-accepted has no meaning"),
         ("p, *, *, modbus:read, approval:shift-lead, deny", "2:23: a deny can only have"),

@@ -2,7 +2,7 @@
 
 use crate::{NOON, ask, circumstances, modbus, read, sample_folder, write};
 use authz::{Assurance, Obligation, Policy, Reason, Refusal, RuleId, Terms, Verdict};
-use dissect::{Access, Area, Class, Denial, Operation, Protocol, Values};
+use dissect::{Access, Area, Class, Denial, Operation, Place, Protocol, Range, Values};
 use smallvec::smallvec;
 
 const TECH: &str = "tech-1@vendor-a";
@@ -181,6 +181,25 @@ fn opaque_services_are_used_whole() {
     assert!(matches!(plc.terms().judge(&uses, &circumstances(NOON)), Verdict::Deny(_)));
     let services: Vec<_> = plc.terms().services().map(|(name, _)| name.to_string()).collect();
     assert_eq!(services, ["plc"]);
+}
+
+/// What UMAS writes is not known by address: a rule about registers is not
+/// about it.
+#[test]
+fn umas_is_an_area_of_its_own() {
+    let umas = |code: u32| {
+        let place = Some(Place::Range { area: Area::Umas, range: Range::counted(code, 1).expect("one") });
+        let values = Values::Untyped(bytes::Bytes::from_static(&[1]));
+        modbus([Access { class: Class::Write, unit: Some(1), place, values }])
+    };
+    let allows = |rule: &str, code| {
+        let policy = crate::policy(&format!("p, *, *, {rule}, , allow\n")).unwrap();
+        let grant = ask(&policy, TECH, "press-line/plc7", NOON).unwrap();
+        matches!(grant.terms().judge(&umas(code), &circumstances(NOON)), Verdict::Allow { .. })
+    };
+    assert!(!allows("modbus:write:holding", 0x23) && !allows("modbus:write:umas[34]", 0x23));
+    assert!(allows("modbus:write:umas[35]", 0x23) && allows("modbus:write:umas", 0x25));
+    assert!(allows("modbus:write", 0x23));
 }
 
 #[test]

@@ -190,6 +190,9 @@ fn values_are_cut_at_a_character() {
     let host = format!("GET / HTTP/1.1\r\nHost: {}\r\n", "ä".repeat(400));
     let told = alone(Direction::FromClient, host.as_bytes());
     assert!(told[1].starts_with("> http.host ää") && told[1].len() < 300, "{told:?}");
+    let path = format!("GET /{} HTTP/1.1\r\n", "a".repeat(400));
+    let told = alone(Direction::FromClient, path.as_bytes());
+    assert!(told[0].starts_with("> http.request GET /aaa") && told[0].len() < 300, "{told:?}");
 }
 
 /// Nothing is kept of a peer that never ends its line, record or packet.
