@@ -49,6 +49,10 @@ pub enum Event {
         /// Which side ended it: `client`, `device` or `gateway`.
         #[serde(serialize_with = "bounded")]
         by: String,
+        /// Whether what was sent could still arrive: `finished`, or `reset`
+        /// where bytes that were still queued were discarded.
+        #[serde(serialize_with = "bounded")]
+        how: String,
         /// Why, in plain words.
         #[serde(serialize_with = "bounded")]
         reason: String,
@@ -116,6 +120,19 @@ pub enum Event {
         #[serde(serialize_with = "bounded")]
         value: String,
     },
+    /// A request that did not go to the device is refused in the protocol's
+    /// own words: these bytes of the `to_client` tap are the gateway's, no
+    /// device has said them.
+    Refusal {
+        /// The number of the request that is refused.
+        request: u64,
+        /// The channel, as numbered within the session.
+        channel: u32,
+        /// Where the refusal begins in the `to_client` tap.
+        offset: u64,
+        /// Its length in bytes.
+        length: u32,
+    },
     /// A direction lost its framing; the channel is closed for it.
     Unframed {
         /// The channel, as numbered within the session.
@@ -175,6 +192,7 @@ impl Event {
             | Self::Operation { .. }
             | Self::Answer { .. }
             | Self::Observed { .. }
+            | Self::Refusal { .. }
             | Self::Unframed { .. }
             | Self::TermsChanged { .. }
             | Self::PathChanged { .. }
@@ -195,6 +213,7 @@ impl Event {
             | Self::Operation { .. }
             | Self::Answer { .. }
             | Self::Observed { .. }
+            | Self::Refusal { .. }
             | Self::Unframed { .. }
             | Self::PathChanged { .. }
             | Self::ClockStep { .. }

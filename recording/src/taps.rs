@@ -98,7 +98,13 @@ mod tests {
         let mut taps = Taps::default();
         taps.advance(1, Tap::FromClient, 0, 10).unwrap();
         let (by, reason) = ("client".to_owned(), String::new());
-        taps.note(&Event::ChannelClosed { channel: 1, by, reason, totals: Totals::default() });
+        taps.note(&Event::ChannelClosed {
+            channel: 1,
+            by,
+            how: "finished".to_owned(),
+            reason,
+            totals: Totals::default(),
+        });
         taps.advance(1, Tap::FromClient, 0, 10).unwrap();
     }
 

@@ -271,7 +271,7 @@ impl Channel {
         }
         actions.push(Action::CloseChannel { channel, how, why: reason.clone() });
         let totals = self.taps.totals();
-        actions.push(desk.event(Event::ChannelClosed { channel, by, reason, totals }));
+        actions.push(desk.event(Event::ChannelClosed { channel, by, how, reason, totals }));
     }
 
     /// Closes both sides at once and records nothing.

@@ -33,9 +33,14 @@ enum Owed {
         /// `None` until the request was sent.
         deadline: Option<Duration>,
     },
-    Denial {
-        bytes: Bytes,
-    },
+    Denial(Denial),
+}
+
+/// The protocol's own refusal of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Denial {
+    pub(crate) request: u64,
+    pub(crate) bytes: Bytes,
 }
 
 /// What a frame of the device answers.
@@ -80,7 +85,7 @@ impl Due {
         for owed in &mut self.owed {
             match owed {
                 Owed::Answer { request, deadline, .. } if *request == number => *deadline = Some(until),
-                Owed::Answer { .. } | Owed::Denial { .. } => {}
+                Owed::Answer { .. } | Owed::Denial(_) => {}
             }
         }
     }
@@ -90,15 +95,15 @@ impl Due {
         self.owed.retain(|owed| !matches!(owed, Owed::Answer { deadline: None, .. }));
     }
 
-    pub(crate) fn deny(&mut self, bytes: Bytes) {
-        self.owed.push_back(Owed::Denial { bytes });
+    pub(crate) fn deny(&mut self, denial: Denial) {
+        self.owed.push_back(Owed::Denial(denial));
     }
 
     pub(crate) fn answered(&mut self, key: Key) -> Option<Answered> {
         if let Some(position) = self.owed.iter().position(|owed| owed.is_answer_to(key)) {
             return match self.owed.remove(position) {
                 Some(Owed::Answer { request, .. }) => Some(Answered::InTime(request)),
-                Some(Owed::Denial { .. }) | None => None,
+                Some(Owed::Denial(_)) | None => None,
             };
         }
         let position = self.overdue.iter().position(|(overdue, _)| *overdue == key)?;
@@ -106,9 +111,9 @@ impl Due {
     }
 
     /// The denial whose turn it is.
-    pub(crate) fn next_denial(&mut self) -> Option<Bytes> {
+    pub(crate) fn next_denial(&mut self) -> Option<Denial> {
         match self.owed.pop_front() {
-            Some(Owed::Denial { bytes }) => Some(bytes),
+            Some(Owed::Denial(denial)) => Some(denial),
             Some(answer @ Owed::Answer { .. }) => {
                 self.owed.push_front(answer);
                 None
@@ -122,7 +127,7 @@ impl Due {
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.owed.iter().find_map(|owed| match owed {
             Owed::Answer { deadline, .. } => Some(*deadline),
-            Owed::Denial { .. } => None,
+            Owed::Denial(_) => None,
         })?
     }
 
@@ -135,7 +140,7 @@ impl Due {
                 self.overdue.push_back((key, request));
                 Some(request)
             }
-            Owed::Denial { .. } => None,
+            Owed::Denial(_) => None,
         }
     }
 }
@@ -144,7 +149,7 @@ impl Owed {
     fn is_answer_to(&self, wanted: Key) -> bool {
         match self {
             Self::Answer { key, .. } => *key == wanted,
-            Self::Denial { .. } => false,
+            Self::Denial(_) => false,
         }
     }
 }
@@ -155,17 +160,21 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn no(request: u64) -> Denial {
+        Denial { request, bytes: Bytes::from_static(b"no") }
+    }
+
     #[test]
     fn a_denial_waits_for_the_answers_before_it_and_no_others() {
         let mut due = Due::default();
         due.expect(1, Key(1));
-        due.deny(Bytes::from_static(b"no"));
+        due.deny(no(2));
         due.expect(3, Key(3));
         assert_eq!(due.next_denial(), None);
         assert_eq!(due.answered(Key(3)), Some(Answered::InTime(3)));
         assert_eq!(due.next_denial(), None);
         assert_eq!(due.answered(Key(1)), Some(Answered::InTime(1)));
-        assert_eq!(due.next_denial(), Some(Bytes::from_static(b"no")));
+        assert_eq!(due.next_denial(), Some(no(2)));
         assert!(due.is_empty());
     }
 
@@ -173,7 +182,7 @@ mod tests {
     fn an_overdue_request_frees_the_denial_and_is_known_when_it_comes_late() {
         let mut due = Due::default();
         due.expect(1, Key(7));
-        due.deny(Bytes::from_static(b"no"));
+        due.deny(no(2));
         assert_eq!((due.deadline(), due.give_up(SECOND)), (None, None));
         due.sent(1, 5 * SECOND);
         assert_eq!(due.deadline(), Some(5 * SECOND));

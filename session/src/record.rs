@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::ending::EndCause;
+use crate::ending::{EndCause, How};
 use crate::input::By;
 
 /// Where on a channel bytes pass.
@@ -103,6 +103,8 @@ pub enum Event {
         channel: u32,
         /// Whose doing it was.
         by: By,
+        /// Whether what was sent could still arrive.
+        how: How,
         /// Why, in plain words.
         reason: String,
         /// Bytes recorded per tap.
@@ -158,6 +160,18 @@ pub enum Event {
         fact: FactName,
         /// What was shown, as the peer wrote it.
         value: String,
+    },
+    /// A request that did not go to the device is refused in the protocol's
+    /// own words, which no device has said.
+    Refusal {
+        /// The request's number.
+        request: u64,
+        /// The channel.
+        channel: u32,
+        /// Where the refusal begins in the `to_client` tap.
+        offset: u64,
+        /// Its length in bytes.
+        length: u32,
     },
     /// A direction lost its framing; the channel is closed for it.
     Unframed {

@@ -64,9 +64,10 @@ fn event(event: &session::Event) -> Event {
             port: *port,
         },
         session::Event::ChannelConnected { channel } => Event::ChannelConnected { channel: *channel },
-        session::Event::ChannelClosed { channel, by, reason, totals: sum } => Event::ChannelClosed {
+        session::Event::ChannelClosed { channel, by, how, reason, totals: sum } => Event::ChannelClosed {
             channel: *channel,
             by: by.to_string(),
+            how: closing(*how).to_owned(),
             reason: reason.clone(),
             totals: totals(*sum),
         },
@@ -108,6 +109,9 @@ fn event(event: &session::Event) -> Event {
             fact: fact.name().to_owned(),
             value: value.clone(),
         },
+        session::Event::Refusal { request, channel, offset, length } => {
+            Event::Refusal { request: *request, channel: *channel, offset: *offset, length: *length }
+        }
         session::Event::Unframed { channel, tap: at, reason } => {
             Event::Unframed { channel: *channel, tap: at.to_string(), reason: reason.clone() }
         }
@@ -117,6 +121,13 @@ fn event(event: &session::Event) -> Event {
         session::Event::PathChanged { source } => Event::PathChanged { source: source.to_string() },
         session::Event::Ending { cause, in_s } => Event::Ending { reason: cause.to_string(), in_s: *in_s },
         session::Event::Note { text } => Event::Note { text: text.clone() },
+    }
+}
+
+fn closing(how: session::How) -> &'static str {
+    match how {
+        session::How::Soft => "finished",
+        session::How::Hard => "reset",
     }
 }
 

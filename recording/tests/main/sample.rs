@@ -134,7 +134,8 @@ pub(crate) fn session() -> [Vec<Entry>; 3] {
     let closed = Event::ChannelClosed {
         channel: 1,
         by: "client".to_owned(),
-        reason: "finished".to_owned(),
+        how: "finished".to_owned(),
+        reason: "the tool closed the connection".to_owned(),
         totals: Totals { from_client: 12, to_device: 12, from_device: 13, to_client: 13 },
     };
     let same = |tap, of, length| Body::Same { channel: 1, tap, offset: 0, length, of, of_offset: 0 };

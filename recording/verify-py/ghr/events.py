@@ -100,6 +100,7 @@ EVENTS: dict[str, dict[str, Take]] = {
     "channel_closed": {
         "channel": _UINT,
         "by": _one_of("client", "device", "gateway"),
+        "how": _one_of("finished", "reset"),
         "reason": _TEXT,
         "totals": _totals,
     },
@@ -123,6 +124,7 @@ EVENTS: dict[str, dict[str, Take]] = {
         "text": _TEXT,
         "refused": Reader.boolean,
     },
+    "refusal": {"request": _UINT, "channel": _UINT, "offset": _UINT, "length": _UINT},
     "observed": {
         "channel": _UINT,
         "tap": _one_of("from_client", "from_device"),

@@ -109,7 +109,7 @@ def _distances() -> Iterator[Inside]:
 
 
 def _close_event(channel: int, *counts: int) -> bytes:
-    fields = {"channel": channel, "by": "client", "reason": "", "totals": totals(*counts)}
+    fields = {"channel": channel, "by": "client", "how": "finished", "reason": "", "totals": totals(*counts)}
     return event_item(cbor({"channel_closed": fields}))
 
 

@@ -3,6 +3,7 @@
 use super::{Channel, Close, Phase};
 use crate::action::{Action, Notice};
 use crate::desk::Desk;
+use crate::due::Denial;
 use crate::input::By;
 use crate::intake::BUFFERED;
 use crate::judge::Judgement;
@@ -80,8 +81,11 @@ impl Channel {
 
     /// Sends the denials whose turn has come.
     pub(super) fn send_denials(&mut self, desk: &Desk, actions: &mut Vec<Action>) {
-        while let Some(bytes) = self.due.next_denial() {
+        while let Some(Denial { request, bytes }) = self.due.next_denial() {
             let bytes = self.dissector.inject(bytes);
+            let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            let offset = self.taps.totals().to_client;
+            actions.push(desk.event(Event::Refusal { request, channel: self.id, offset, length }));
             self.taps.bytes(desk.now, Tap::ToClient, bytes.clone(), actions);
             actions.push(Action::ToClient { channel: self.id, bytes });
         }
@@ -171,7 +175,7 @@ impl Channel {
                 self.admit(number, head, judged.effect, desk, actions);
                 Ok(())
             }
-            Decision::Deny | Decision::Needs => self.refuse(&head, judged, desk, actions),
+            Decision::Deny | Decision::Needs => self.refuse(number, &head, judged, desk, actions),
         }
     }
 
@@ -208,6 +212,7 @@ impl Channel {
     /// Refuses in the protocol's own words, behind the answers that are due.
     fn refuse(
         &mut self,
+        number: u64,
         head: &Head,
         judged: Judged,
         desk: &mut Desk,
@@ -221,7 +226,7 @@ impl Channel {
         actions.push(Action::Notice(Notice::Denied { channel: self.id, operation, reason, rule }));
         match (answer, head.request.expects) {
             (Some(bytes), _) => {
-                self.due.deny(bytes);
+                self.due.deny(Denial { request: number, bytes });
                 Ok(())
             }
             // Nobody waits for an answer to it, so none is missing.

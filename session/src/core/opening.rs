@@ -7,7 +7,7 @@ use crate::channel::{Channel, Close};
 use crate::input::By;
 use crate::record::{Decision, Event};
 use bytes::Bytes;
-use dissect::{Carriage, Content, Dissector, Effect, Protocol};
+use dissect::{Carriage, Class, Content, Dissector, Effect, Protocol};
 
 /// How many channels one session may open in its life.
 const CHANNELS_EVER: usize = 65_536;
@@ -28,7 +28,7 @@ impl Core {
             return self.refuse(channel, Refusal::Busy, "the target's limit of channels is reached", actions);
         }
         self.used.insert(channel);
-        if let Err(reason) = self.judge_opening(channel, protocol, actions) {
+        if let Err(reason) = self.judge_opening(channel, &service, protocol, actions) {
             return self.refuse(channel, Refusal::NotPermitted, &reason, actions);
         }
         let event = Event::ChannelOpened { channel, service: service.clone(), protocol, port };
@@ -41,6 +41,7 @@ impl Core {
     fn judge_opening(
         &mut self,
         channel: u32,
+        service: &str,
         protocol: Protocol,
         actions: &mut Vec<Action>,
     ) -> Result<(), String> {
@@ -53,7 +54,8 @@ impl Core {
         };
         let judgement = self.desk.judge.judge(self.desk.now, &operation);
         let request = self.desk.number();
-        let text = operation.to_string();
+        // The operation alone does not say of which service.
+        let text = format!("{} {service}", Class::Use);
         actions.push(self.desk.event(Event::Operation {
             request,
             channel,

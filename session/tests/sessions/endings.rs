@@ -15,6 +15,11 @@ fn a_hard_end_closes_everything_at_once_and_for_good() {
         sim.give(Input::End(cause));
         assert_eq!(sim.ended, Some((How::Hard, cause)));
         assert!([1, 2].iter().all(|channel| sim.closed[channel].0 == How::Hard));
+        let closed = |event: &Event| matches!(event, Event::ChannelClosed { how: How::Hard, .. });
+        assert_eq!(
+            sim.events.iter().filter(|(_, event)| closed(event)).count(),
+            usize::from(cause != EndCause::RecorderFailed) * 2
+        );
         sim.give(Input::Durable { ticket });
         sim.device_says(1, &answer(&read(1, 0, 1)));
         sim.client_says(2, b"more");

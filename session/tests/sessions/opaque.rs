@@ -23,7 +23,7 @@ fn its_use_is_judged_once_and_its_bytes_are_carried_and_recorded() {
     for tap in [Tap::FromClient, Tap::ToDevice] {
         assert_eq!(sim.tap(1, tap), b"RFB 003.007\n");
     }
-    assert_eq!(sim.operations(), ["use (use of the service): allow"]);
+    assert_eq!(sim.operations(), ["use vnc: allow"]);
 }
 
 #[test]

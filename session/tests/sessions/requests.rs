@@ -32,6 +32,7 @@ fn a_denied_request_is_answered_in_the_protocol_and_leaves_nothing_at_the_device
     assert_eq!(operation, "write holding[20] = 42");
     assert!(!reason.is_empty());
     assert_eq!((sim.core.counts().operations, sim.core.counts().denied), (1, 1));
+    assert_eq!(sim.refusals(), [(1, 0, 9)]);
 }
 
 #[test]
@@ -80,6 +81,8 @@ fn a_denial_waits_behind_the_answers_that_are_due() {
     sim.device_says(1, &answer(&requests[2]));
     let order: Vec<u8> = crate::sim::frames(sim.sent_to_client(1)).iter().map(|frame| frame[1]).collect();
     assert_eq!(order, [1, 2, 3]);
+    // The recording says which of these bytes no device has said.
+    assert_eq!(sim.refusals(), [(2, answer(&requests[0]).len() as u64, 9)]);
 }
 
 #[test]

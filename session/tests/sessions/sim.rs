@@ -348,6 +348,15 @@ impl Sim {
         self.device.get(&channel).map_or(&[], |line| &line.sent)
     }
 
+    /// The recorded refusals: request, offset in `to_client`, length.
+    pub(crate) fn refusals(&self) -> Vec<(u64, u64, u32)> {
+        let told = self.events.iter().filter_map(|(_, event)| match event {
+            Event::Refusal { request, offset, length, .. } => Some((*request, *offset, *length)),
+            _ => None,
+        });
+        told.collect()
+    }
+
     pub(crate) fn sent_to_client(&self, channel: u32) -> &[u8] {
         self.client.get(&channel).map_or(&[], |line| &line.sent)
     }
