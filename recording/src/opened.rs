@@ -126,6 +126,22 @@ impl<R: Read + Seek> Opened<R> {
         &self.stop
     }
 
+    /// Looks once more where the file stopped being whole: a recording that
+    /// is still written grows. Does nothing unless it [`Stop::Cut`].
+    ///
+    /// # Errors
+    /// [`OpenError::Io`].
+    pub fn resume(&mut self) -> Result<(), OpenError> {
+        match self.stop {
+            Stop::Cut { .. } => {
+                self.scanner.refresh()?;
+                self.stop = Stop::NotYet;
+            }
+            Stop::NotYet | Stop::Ended(_) => {}
+        }
+        Ok(())
+    }
+
     fn advance(&mut self) -> Result<Option<Recorded>, OpenError> {
         loop {
             let offset = self.position.bytes;
@@ -181,11 +197,20 @@ impl<R: Read + Seek> Opened<R> {
             return Ok(Some(Bytes::copy_from_slice(plaintext)));
         }
         let end = self.scanner.offset();
-        if !self.scanner.torn(offset, end)? {
-            return Err(OpenError::Frame { offset });
+        if self.scanner.torn(offset, end)? {
+            self.stop = Stop::Cut { offset };
+            return Ok(None);
         }
-        self.stop = Stop::Cut { offset };
-        Ok(None)
+        // A frame may have been written while it was read; it is whole now.
+        self.scanner.refresh()?;
+        match self.scanner.step()? {
+            Step::Frame(again) if again == *frame => {
+                let plaintext = self.ratchet.open(&binding, self.scanner.body_mut());
+                let plaintext = plaintext.map_err(|_| OpenError::Frame { offset })?;
+                Ok(Some(Bytes::copy_from_slice(plaintext)))
+            }
+            Step::Frame(_) | Step::End | Step::Blank | Step::Broken => Err(OpenError::Frame { offset }),
+        }
     }
 
     /// Follows taps and references.

@@ -86,6 +86,14 @@ impl<R: Read + Seek> Scanner<R> {
         Ok(())
     }
 
+    /// Forgets what was read ahead: a file that is written to has grown, or
+    /// has bytes where reserved space was.
+    pub(crate) fn refresh(&mut self) -> io::Result<()> {
+        self.length = self.source.seek(SeekFrom::End(0))?;
+        self.source.seek(SeekFrom::Start(self.offset))?;
+        Ok(())
+    }
+
     /// Reads the next frame and goes behind it; anything else leaves the
     /// place as it is.
     pub(crate) fn step(&mut self) -> io::Result<Step> {

@@ -46,6 +46,8 @@ pub struct SignedPrefix {
     pub root: [u8; 32],
     /// When the checkpoint was signed, by the gateway's wall clock.
     pub time: Timestamp,
+    /// The checkpoint itself: a C2SP signed note that anybody can check.
+    pub note: String,
 }
 
 /// What follows the signed prefix of a recording that was not closed.
@@ -291,6 +293,7 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
             frames: self.sequence.saturating_add(1),
             root: statement.root,
             time: statement.time,
+            note: String::from_utf8_lossy(self.scanner.body()).into_owned(),
         });
         Ok(Flow::On)
     }

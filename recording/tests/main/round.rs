@@ -8,8 +8,10 @@ use recording::{
     BatchError, Body, Entry, Event, Identity, MAX_TEXT, OpenError, Opened, RecipientError, RecordError,
     Recorded, Statement, Stop, Tap, Verdict, WINDOW, outline, verify,
 };
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::rc::Rc;
 
 fn read(content: &[u8], identity: &Identity) -> (Vec<Entry>, Stop) {
     let mut opened = Opened::decrypt(Cursor::new(content), identity).unwrap();
@@ -39,6 +41,61 @@ fn a_session_verifies_and_reads_back_for_every_recipient() {
         assert_eq!(end.totals, sealed.totals);
         assert_eq!((end.totals.to_device, end.totals.to_client), (12, 13));
         assert_eq!(end.marks.len(), 4);
+    }
+}
+
+/// A file that is written to while it is read.
+#[derive(Clone, Default)]
+struct Growing {
+    content: Rc<RefCell<Vec<u8>>>,
+    place: u64,
+}
+
+impl Read for Growing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let content = self.content.borrow();
+        let rest = content.get(usize::try_from(self.place).unwrap()..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.place += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Growing {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let length = self.content.borrow().len();
+        let mut cursor = Cursor::new(vec![0; length]);
+        cursor.set_position(self.place);
+        self.place = cursor.seek(to)?;
+        Ok(self.place)
+    }
+}
+
+/// Cut at any byte, with reserved space behind it or without, the rest of the
+/// entries come once the rest of the file is there.
+#[test]
+fn a_recording_that_is_still_written_is_followed() {
+    let plant = Plant::new();
+    let (content, _) = plant.recorded();
+    let (whole, stop) = read(&content, &plant.auditor);
+    for (cut, reserved) in (700..content.len()).step_by(5).flat_map(|cut| [(cut, 0), (cut, 4096)]) {
+        let file = Growing::default();
+        let grow = |to: usize, reserved: usize| {
+            let written = content[..to].iter().copied().chain(std::iter::repeat_n(0, reserved));
+            *file.content.borrow_mut() = written.collect();
+        };
+        grow(cut, reserved);
+        let mut opened = Opened::decrypt(file.clone(), &plant.auditor).unwrap();
+        let mut entries: Vec<Entry> = opened.by_ref().map(|recorded| recorded.unwrap().entry).collect();
+        opened.resume().unwrap();
+        assert!(opened.next().is_none(), "nothing new at {cut}");
+        for (to, reserved) in [(content.len().min(cut + 400), reserved), (content.len(), 0)] {
+            grow(to, reserved);
+            opened.resume().unwrap();
+            entries.extend(opened.by_ref().map(|recorded| recorded.unwrap().entry));
+        }
+        assert_eq!((&entries, opened.stop()), (&whole, &stop), "cut at {cut}, {reserved} reserved");
     }
 }
 
