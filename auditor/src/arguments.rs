@@ -1,7 +1,9 @@
 //! What the user typed.
 
+use crate::filter::{Filter, WORDS};
 use crate::pace::Speed;
-use clap::{Args, Parser, Subcommand};
+use crate::seek::Seek;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// The auditor's side of Gatehouse: check, list and replay recordings.
@@ -26,6 +28,35 @@ Examples:
 Exit codes: 0 done; 1 the answer is no (altered); 2 valid, but ended uncleanly and accounted for;
 3 valid so far, truncation can't be excluded; 4 wrong usage or a file that can't be read or written.";
 
+const REPLAYS: &str = "\
+Examples:
+  gatehouse-audit replay SESSION.ghr --identity auditor.age
+  gatehouse-audit replay SESSION.ghr --identity auditor.age --seek 1m30s --speed 10
+  gatehouse-audit replay SESSION.ghr --identity auditor.age --seek 10:31:07 --speed max --json
+  gatehouse-audit replay SESSION.ghr --identity auditor.age --follow --filter 'changes or denied'";
+
+const SEARCHES: &str = "\
+Examples:
+  gatehouse-audit search recordings/*.ghr --identity auditor.age --filter denied
+  gatehouse-audit search recordings/*.ghr --identity auditor.age --json \\
+      --filter 'write and holding[100-199] and person[*@vendor-a]'";
+
+const EXPORTS: &str = "\
+Formats:
+  pcapng  Wireshark and tshark decode it: one interface for each side of each channel,
+          verdicts as packet comments, the proof in the section header's comment
+  jsonl   one object for each request, with verdict, rule and the device's answer
+  csv     the same columns, RFC 4180, safe to open in a spreadsheet
+  raw     a folder with the bytes of each tap of each channel
+
+Examples:
+  gatehouse-audit export SESSION.ghr --identity auditor.age --format pcapng --out session.pcapng \\
+      --key signing.pub
+  gatehouse-audit export SESSION.ghr --identity auditor.age --format csv --out session.csv
+
+Exit codes: with --key those of verify, and for an altered recording 1 and nothing is written;
+without --key 0, or 1 if it does not decrypt; 4 if it can't be read or written.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -46,9 +77,20 @@ pub enum Command {
     /// Tell what happened in a session, at its own pace or another
     ///
     /// Replaying proves nothing about alterations of what was signed: `verify` does that.
-    #[command(after_help = "Examples:\n  gatehouse-audit replay SESSION.ghr --identity auditor.age\n  \
-        gatehouse-audit replay SESSION.ghr --identity auditor.age --speed max --json")]
+    #[command(after_help = format!("{REPLAYS}\n\n{WORDS}"))]
     Replay(Replay),
+    /// List the requests of recordings that a filter wants
+    ///
+    /// Without a filter all of them. Like replaying, it proves nothing.
+    #[command(after_help = format!("{SEARCHES}\n\n{WORDS}"))]
+    Search(Search),
+    /// Write a recording's content for other tools, to a new file
+    ///
+    /// With the gateway's public key the recording is checked first, and the
+    /// export says what was proven; one that was altered is not exported.
+    /// Nothing is ever overwritten, and nothing half done stays.
+    #[command(after_help = EXPORTS)]
+    Export(Export),
 }
 
 /// `keygen`
@@ -119,10 +161,74 @@ pub struct Replay {
     /// Identity file of an auditor
     #[arg(long, value_name = "AGE")]
     pub identity: PathBuf,
-    /// How many times faster than it happened, or `max`
-    #[arg(long, value_name = "X", default_value = "1")]
-    pub speed: Speed,
+    /// How many times faster than it happened, or `max`; 1 if not said, with
+    /// --follow max
+    #[arg(long, value_name = "X")]
+    pub speed: Option<Speed>,
+    /// Begin later: a span since the start (1m30s) or a time (10:31:07,
+    /// 2026-10-31T10:31:07+01:00)
+    #[arg(long, value_name = "T")]
+    pub seek: Option<Seek>,
+    /// Go on as a recording grows that is still written, until it is closed
+    #[arg(long)]
+    pub follow: bool,
+    /// Tell only the requests, and bytes of opaque services, that fit
+    #[arg(long, value_name = "E")]
+    pub filter: Option<Filter>,
     /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
+}
+
+/// `search`
+#[derive(Debug, Args)]
+pub struct Search {
+    /// The recordings
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Identity file of an auditor
+    #[arg(long, value_name = "AGE")]
+    pub identity: PathBuf,
+    /// List only the requests that fit
+    #[arg(long, value_name = "E")]
+    pub filter: Option<Filter>,
+    /// Print one JSON object per line, with the columns of an export
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `export`
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Identity file of an auditor
+    #[arg(long, value_name = "AGE")]
+    pub identity: PathBuf,
+    /// What to write
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// The new file, with `raw` the new folder
+    #[arg(long, value_name = "P")]
+    pub out: PathBuf,
+    /// The gateway's public key, to check the recording first
+    #[arg(long, value_name = "PUB")]
+    pub key: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What an export is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Packets for Wireshark.
+    Pcapng,
+    /// JSON Lines.
+    Jsonl,
+    /// Comma-separated values.
+    Csv,
+    /// Bytes.
+    Raw,
 }

@@ -36,6 +36,11 @@ pub fn safe(text: &str) -> String {
     Safe(text).to_string()
 }
 
+/// How many characters [`safe`] makes of a text.
+pub(crate) fn safe_width(text: &str) -> usize {
+    safe(text).chars().count()
+}
+
 /// Makes serialized JSON harmless for a terminal without changing what it
 /// says: such characters stand only inside its strings, where JSON's own
 /// escapes mean the same.

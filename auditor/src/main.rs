@@ -1,6 +1,6 @@
 //! `gatehouse-audit`: see the library.
 
-use auditor::{Arguments, Exit, Output, run};
+use auditor::{Arguments, Exit, Interrupt, Output, run};
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::io;
@@ -17,5 +17,5 @@ fn main() -> ExitCode {
         }
     };
     let (mut out, mut err) = (io::BufWriter::new(io::stdout().lock()), io::stderr().lock());
-    run(&arguments, &mut Output { out: &mut out, err: &mut err }).into()
+    run(&arguments, &mut Output { out: &mut out, err: &mut err, interrupt: Interrupt::default() }).into()
 }

@@ -1,5 +1,6 @@
 //! How fast a replay tells its story.
 
+use crate::interrupt::Interrupt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -47,21 +48,21 @@ impl Speed {
 pub(crate) struct Pace {
     speed: Speed,
     began: Instant,
+    /// Where in the session's time the replay begins.
+    from: Duration,
 }
 
 impl Pace {
-    /// The replay begins now.
-    pub(crate) fn new(speed: Speed) -> Self {
-        Self { speed, began: Instant::now() }
+    /// The replay begins now, at `from` after the session began.
+    pub(crate) fn new(speed: Speed, from: Duration) -> Self {
+        Self { speed, began: Instant::now(), from }
     }
 
     /// Returns when something is due that happened `at` after the session
-    /// began.
-    pub(crate) fn wait(&self, at: Duration) {
-        let wait = self.speed.due(at).saturating_sub(self.began.elapsed());
-        if !wait.is_zero() {
-            std::thread::sleep(wait);
-        }
+    /// began, or when the replay is interrupted.
+    pub(crate) fn wait(&self, at: Duration, interrupt: &Interrupt) {
+        let due = self.speed.due(at.saturating_sub(self.from));
+        interrupt.wait(due.saturating_sub(self.began.elapsed()));
     }
 }
 
@@ -88,9 +89,10 @@ mod tests {
 
     #[test]
     fn a_time_true_replay_waits() {
-        let pace = Pace::new(Speed::Times(10.0));
-        pace.wait(Duration::from_millis(300));
+        let interrupt = Interrupt::default();
+        let pace = Pace::new(Speed::Times(10.0), Duration::from_secs(60));
+        pace.wait(Duration::from_millis(60_300), &interrupt);
         assert!(pace.began.elapsed() >= Duration::from_millis(30));
-        pace.wait(Duration::ZERO);
+        pace.wait(Duration::ZERO, &interrupt);
     }
 }

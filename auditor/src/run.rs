@@ -3,8 +3,9 @@
 use crate::arguments::{Arguments, Command, Keygen};
 use crate::escape::{Safe, safe_json};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::trouble::Trouble;
-use crate::{listing, replay, showing, verification};
+use crate::{export, listing, replay, search, showing, verification};
 use recording::Identity;
 use serde::Serialize;
 use std::fmt::Display;
@@ -17,6 +18,8 @@ pub struct Output<'a> {
     pub out: &'a mut dyn Write,
     /// Complaints.
     pub err: &'a mut dyn Write,
+    /// Whether the user wants an end.
+    pub interrupt: Interrupt,
 }
 
 impl Output<'_> {
@@ -57,6 +60,8 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Exit {
         Command::Show(show) => showing::show(show, output),
         Command::Verify(verify) => verification::verify(verify, output),
         Command::Replay(replay) => replay::replay(replay, output),
+        Command::Search(search) => search::search(search, output),
+        Command::Export(export) => export::export(export, output),
     };
     let result = result.and_then(|exit| output.out.flush().map(|()| exit).map_err(Trouble::from));
     result.unwrap_or_else(|trouble| output.complain(&trouble))

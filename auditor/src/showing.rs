@@ -242,6 +242,7 @@ impl Content {
             }
             Event::ChannelConnected { .. }
             | Event::Answer { .. }
+            | Event::Refusal { .. }
             | Event::Unframed { .. }
             | Event::TermsChanged { .. }
             | Event::PathChanged { .. }

@@ -1,20 +1,20 @@
-//! Turns the entries of a recording into lines that a person reads and
+//! Turns what a recording amounts to into lines that a person reads and
 //! objects that a program reads.
 //!
-//! A request is told when its answer comes, with the request's time; one that
-//! was denied is told at once; one that was never answered when its channel
-//! closes. Bytes of services that are not decoded are told by count and a few
-//! in hexadecimal; those of decoded ones are told by their operations.
+//! A request has its own time, not its answer's. Bytes of services that are
+//! not decoded are told by count and a few in hexadecimal; those of decoded
+//! ones are told by their operations.
 //!
 //! Every text that comes from the recording passes [`safe`].
 
+use crate::account::{Answer, Channel, Outcome, Request, Told, What};
 use crate::escape::safe;
+use crate::row::{Row, Who};
 use crate::time::{Clock, span};
 use dissect::{Carriage, Protocol};
 use jiff::tz::TimeZone;
-use recording::{Body, Decision, Entry, Event, Header, Started, Stop, Tap, Totals};
+use recording::{Decision, Event, Header, Started, Stop, Tap, Totals};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Bytes of an opaque service that are shown.
@@ -31,32 +31,19 @@ pub(crate) struct Line {
     pub(crate) json: Value,
 }
 
-/// What is known of the session so far.
+/// Turns what an [`Account`] tells into lines.
 pub(crate) struct Story {
     clock: Clock,
     session: String,
     mode: &'static str,
+    who: Option<Who>,
+    /// The target's last name, harmless.
     target: String,
-    channels: BTreeMap<u32, Channel>,
-    waiting: BTreeMap<u64, Waiting>,
     operations: u64,
     denied: u64,
     date: String,
     last: Duration,
     lines: Vec<Line>,
-}
-
-struct Channel {
-    service: String,
-    carriage: Carriage,
-}
-
-/// A request whose answer was not told yet.
-struct Waiting {
-    at: Duration,
-    channel: u32,
-    text: String,
-    rule: String,
 }
 
 impl Story {
@@ -67,9 +54,8 @@ impl Story {
             clock,
             session: header.session_hex(),
             mode: header.mode.name(),
+            who: None,
             target: String::new(),
-            channels: BTreeMap::new(),
-            waiting: BTreeMap::new(),
             operations: 0,
             denied: 0,
             last: Duration::ZERO,
@@ -85,17 +71,27 @@ impl Story {
         self.take()
     }
 
-    /// The lines that an entry completes.
-    pub(crate) fn tell(&mut self, entry: Entry) -> Vec<Line> {
-        let Entry { at, body } = entry;
+    /// The lines of one thing.
+    pub(crate) fn tell(&mut self, told: Told) -> Vec<Line> {
+        let Told { at, what } = told;
         self.last = at;
-        match body {
-            Body::Bytes { channel, tap, offset, bytes } => self.bytes(at, channel, tap, offset, &bytes),
-            // The reader gives the bytes themselves.
-            Body::Same { .. } => {}
-            Body::Event(event) => self.event(at, event),
+        match what {
+            What::Turn(channel, event) => self.turn(at, channel.as_deref(), event),
+            What::Piece { channel, tap, offset, bytes } => self.piece(at, &channel, tap, offset, &bytes),
+            What::Request(request) => self.request(at, &request),
+            What::Stray { channel, number, answer } => self.stray(at, &channel, number, &answer),
         }
         self.take()
+    }
+
+    /// Counts a request that is not told.
+    pub(crate) fn skip(&mut self, told: &Told) {
+        self.last = told.at;
+        match &told.what {
+            What::Request(request) => self.count(request),
+            What::Turn(_, Event::Started(started)) => self.know(started),
+            What::Turn(..) | What::Piece { .. } | What::Stray { .. } => {}
+        }
     }
 
     /// The lines after the last entry.
@@ -103,7 +99,6 @@ impl Story {
         let counts = format!("{} operations, {} denied", self.operations, self.denied);
         match stop {
             Stop::Ended(end) => {
-                self.unanswered(end.at(), |_| true);
                 let (after, reason) = (span(end.at()), safe(&end.reason));
                 let text = format!("== ended after {after}: {reason}; {counts}; {}", totals(&end.totals));
                 let json = json!({ "reason": end.reason, "totals": end.totals,
@@ -111,7 +106,6 @@ impl Story {
                 self.push(end.at(), text, "ended", json);
             }
             Stop::Cut { offset } => {
-                self.unanswered(self.last, |_| true);
                 let text = format!("== the recording was not closed: it stops at byte {offset}; {counts}");
                 let json = json!({ "offset": offset, "operations": self.operations, "denied": self.denied });
                 self.push(self.last, text, "cut", json);
@@ -123,46 +117,68 @@ impl Story {
 
     /// The lines of a recording that can't be read any further.
     pub(crate) fn give_up(&mut self) -> Vec<Line> {
-        self.unanswered(self.last, |_| true);
         self.push(self.last, "== from here on it can't be read".to_owned(), "unreadable", json!({}));
         self.take()
     }
 
-    fn event(&mut self, at: Duration, event: Event) {
+    /// The line of a replay that begins later than its recording.
+    pub(crate) fn sought(&mut self, at: Duration) -> Vec<Line> {
+        self.last = at;
+        let text = format!("== from {} on, {} after the start", self.clock.stamp(at), span(at));
+        self.push(at, text, "sought", json!({}));
+        self.take()
+    }
+
+    fn turn(&mut self, at: Duration, channel: Option<&Channel>, event: Event) {
+        let Some(channel) = channel else { return self.session_turn(at, event) };
         match event {
-            Event::Started(started) => self.started(at, &started),
-            Event::ChannelOpened { channel, service, protocol, port } => {
-                self.opened(at, channel, service, &protocol, port);
+            Event::ChannelOpened { service, protocol, port, channel: number } => {
+                let text =
+                    format!("channel {number} opened: {} ({}, port {port})", safe(&service), safe(&protocol));
+                let json = json!({ "service": service, "protocol": protocol, "port": port });
+                self.said(at, channel, &text, "channel_opened", json);
             }
-            Event::ChannelConnected { channel } => {
-                let text = format!("channel {channel} connected to the device");
+            Event::ChannelConnected { channel: number } => {
+                let text = format!("channel {number} connected to the device");
                 self.said(at, channel, &text, "channel_connected", json!({}));
             }
-            Event::ChannelClosed { channel, by, reason, totals } => {
-                self.closed(at, channel, &by, &reason, &totals);
+            Event::ChannelClosed { channel: number, by, how, reason, totals: sums } => {
+                let (shown_by, shown_reason) = (safe(&by), safe(&reason));
+                let reset = if how == "finished" { String::new() } else { format!(", {}", safe(&how)) };
+                let text = format!(
+                    "channel {number} closed by {shown_by}{reset}: {shown_reason} ({})",
+                    totals(&sums)
+                );
+                let json = json!({ "by": by, "how": how, "reason": reason, "totals": sums });
+                self.said(at, channel, &text, "channel_closed", json);
             }
-            event @ Event::Operation { .. } => self.operation(at, event),
-            Event::Answer { request, channel, text, refused, .. } => {
-                self.answer(at, request, channel, &text, refused);
-            }
-            Event::Observed { channel, tap, offset, fact, value } => {
+            Event::Observed { tap, offset, fact, value, .. } => {
                 let text = format!("{} shows {}: {}", safe(&tap), safe(&fact), safe(&value));
                 let json = json!({ "tap": tap, "offset": offset, "fact": fact, "value": value });
                 self.said(at, channel, &text, "observed", json);
             }
-            Event::Unframed { channel, tap, reason } => {
-                let text =
-                    format!("channel {channel}: {} can't be understood: {}", safe(&tap), safe(&reason));
+            Event::Unframed { channel: number, tap, reason } => {
+                let text = format!("channel {number}: {} can't be understood: {}", safe(&tap), safe(&reason));
                 self.said(at, channel, &text, "unframed", json!({ "tap": tap, "reason": reason }));
             }
+            // Told with their requests.
+            Event::Operation { .. } | Event::Answer { .. } | Event::Refusal { .. } => {}
+            Event::Started(_)
+            | Event::TermsChanged { .. }
+            | Event::PathChanged { .. }
+            | Event::ClockStep { .. }
+            | Event::Ending { .. }
+            | Event::Note { .. } => self.session_turn(at, event),
+        }
+    }
+
+    fn session_turn(&mut self, at: Duration, event: Event) {
+        match event {
+            Event::Started(started) => self.started(at, &started),
             Event::TermsChanged { policy_hash, .. } => {
                 let policy = hex::encode(&policy_hash);
-                self.remark(
-                    at,
-                    &format!("now judged by policy {policy}"),
-                    "terms",
-                    json!({ "policy": policy }),
-                );
+                let text = format!("now judged by policy {policy}");
+                self.remark(at, &text, "terms", json!({ "policy": policy }));
             }
             Event::PathChanged { source } => {
                 let text = format!("the technician is now at {}", safe(&source));
@@ -179,11 +195,20 @@ impl Story {
             Event::Note { text } => {
                 self.remark(at, &safe(&text), "note", json!({ "text": text }));
             }
+            // These have a channel.
+            Event::ChannelOpened { .. }
+            | Event::ChannelConnected { .. }
+            | Event::ChannelClosed { .. }
+            | Event::Operation { .. }
+            | Event::Answer { .. }
+            | Event::Refusal { .. }
+            | Event::Observed { .. }
+            | Event::Unframed { .. } => {}
         }
     }
 
     fn started(&mut self, at: Duration, started: &Started) {
-        self.target = started.target.rsplit('/').next().map(safe).unwrap_or_default();
+        self.know(started);
         let policy = hex::encode(&started.policy_hash);
         let text = format!(
             "== {} on {} ({}, {}) from {}, {}",
@@ -202,89 +227,38 @@ impl Story {
         self.push(at, safe(&text), "policy", json);
     }
 
-    fn opened(&mut self, at: Duration, channel: u32, service: String, protocol: &str, port: u16) {
-        let carriage = Protocol::from_name(protocol).map_or(Carriage::Opaque, Protocol::carriage);
-        let text = format!("channel {channel} opened: {} ({}, port {port})", safe(&service), safe(protocol));
-        let json = json!({ "service": service, "protocol": protocol, "port": port });
-        self.channels.insert(channel, Channel { service: safe(&service), carriage });
-        self.said(at, channel, &text, "channel_opened", json);
+    fn know(&mut self, started: &Started) {
+        self.target = started.target.rsplit('/').next().map(safe).unwrap_or_default();
+        self.who = Some(Who::of(started));
     }
 
-    fn closed(&mut self, at: Duration, channel: u32, by: &str, reason: &str, sums: &Totals) {
-        self.unanswered(at, |waiting| waiting.channel == channel);
-        let (shown_by, shown_reason) = (safe(by), safe(reason));
-        let text = format!("channel {channel} closed by {shown_by}: {shown_reason} ({})", totals(sums));
-        self.said(
-            at,
-            channel,
-            &text,
-            "channel_closed",
-            json!({ "by": by, "reason": reason, "totals": sums }),
-        );
-        self.channels.remove(&channel);
-    }
-
-    fn operation(&mut self, at: Duration, event: Event) {
-        let Event::Operation { request, channel, function, text, effect, decision, rule, reason, .. } = event
-        else {
-            return;
-        };
+    fn count(&mut self, request: &Request) {
         self.operations = self.operations.saturating_add(1);
-        let told = if text.is_empty() { &function } else { &text };
-        match decision {
-            Decision::Allow => {
-                self.waiting.insert(request, Waiting { at, channel, text: told.clone(), rule });
-            }
-            Decision::Deny | Decision::Needs => {
-                self.denied = self.denied.saturating_add(1);
-                let by = if rule.is_empty() { String::new() } else { format!(" {}", safe(&rule)) };
-                let line = format!("{} -> DENIED{by}: {}", safe(&emphasized(told)), safe(&reason));
-                let json = json!({ "request": request, "operation": text, "function": function,
-                    "effect": effect, "decision": decision, "rule": rule, "reason": reason });
-                self.said(at, channel, &line, "operation", json);
-            }
+        if request.decision != Decision::Allow {
+            self.denied = self.denied.saturating_add(1);
         }
     }
 
-    fn answer(&mut self, at: Duration, request: u64, channel: u32, answer: &str, refused: bool) {
-        if request == Event::UNASKED {
-            let text = format!("the device {}", safe(answer));
-            return self.said(at, channel, &text, "push", json!({ "text": answer }));
-        }
-        let waiting = self.waiting.remove(&request).unwrap_or_else(|| {
-            let (text, rule) = (format!("answer to request {request}"), String::new());
-            Waiting { at, channel, text, rule }
-        });
-        let said = safe(answer.strip_prefix("= ").unwrap_or(answer));
-        let said = if refused { format!("REFUSED by the device: {said}") } else { said };
-        let text = format!("{} -> {said}", safe(&emphasized(&waiting.text)));
-        let json = json!({ "request": request, "operation": waiting.text, "decision": Decision::Allow,
-            "rule": waiting.rule, "answer": answer, "refused": refused, "answered": self.clock.stamp(at) });
-        self.told(waiting.at, at, channel, &text, "operation", json);
+    fn request(&mut self, at: Duration, request: &Request) {
+        self.count(request);
+        let text = sentence(request);
+        let time = |at: Duration| self.clock.stamp(at);
+        let row = Row::new(request, &self.session, self.who.as_ref(), time);
+        let json = serde_json::to_value(&row).unwrap_or_default();
+        self.told(request.asked, at, &request.channel, &text, "operation", json);
     }
 
-    fn unanswered(&mut self, at: Duration, which: impl Fn(&Waiting) -> bool) {
-        let open = std::mem::take(&mut self.waiting);
-        for (request, waiting) in open {
-            if !which(&waiting) {
-                self.waiting.insert(request, waiting);
-                continue;
-            }
-            let text = format!("{} -> no answer", safe(&emphasized(&waiting.text)));
-            let json = json!({ "request": request, "operation": waiting.text,
-                "decision": Decision::Allow, "rule": waiting.rule, "answer": null });
-            self.told(waiting.at, at, waiting.channel, &text, "operation", json);
+    fn stray(&mut self, at: Duration, channel: &Channel, number: u64, answer: &Answer) {
+        if number == Event::UNASKED {
+            let text = format!("the device {}", safe(&answer.text));
+            return self.said(at, channel, &text, "push", json!({ "text": answer.text }));
         }
+        let text = format!("ANSWER to request {number} -> {}", said(answer));
+        let json = json!({ "request": number, "answer": answer.text, "refused": answer.refused });
+        self.said(at, channel, &text, "stray_answer", json);
     }
 
-    fn bytes(&mut self, at: Duration, channel: u32, tap: Tap, offset: u64, bytes: &[u8]) {
-        let carriage = self.channels.get(&channel).map_or(Carriage::Opaque, |channel| channel.carriage);
-        // What passed on is the same as what came: an opaque service is never
-        // refused in parts. The closing line has all four counts.
-        let came = matches!(tap, Tap::FromClient | Tap::FromDevice);
-        if carriage == Carriage::Decoded || !came {
-            return;
-        }
+    fn piece(&mut self, at: Duration, channel: &Channel, tap: Tap, offset: u64, bytes: &[u8]) {
         let shown = bytes.get(..PREVIEW).unwrap_or(bytes);
         let more = if shown.len() < bytes.len() { "..." } else { "" };
         let preview = hex::encode(shown);
@@ -300,19 +274,28 @@ impl Story {
     }
 
     /// A line about a channel.
-    fn said(&mut self, at: Duration, channel: u32, text: &str, kind: &str, json: Value) {
+    fn said(&mut self, at: Duration, channel: &Channel, text: &str, kind: &str, json: Value) {
         self.told(at, at, channel, text, kind, json);
     }
 
     /// A line about a channel with the time of one instant, due at a later.
-    fn told(&mut self, time: Duration, due: Duration, channel: u32, text: &str, kind: &str, json: Value) {
-        let service = match self.channels.get(&channel) {
-            Some(known) if known.carriage == Carriage::Opaque => format!(":{}", known.service),
-            Some(_) | None => String::new(),
+    fn told(
+        &mut self,
+        time: Duration,
+        due: Duration,
+        channel: &Channel,
+        text: &str,
+        kind: &str,
+        json: Value,
+    ) {
+        let service = match channel.known.map(Protocol::carriage) {
+            Some(Carriage::Decoded) => String::new(),
+            Some(Carriage::Opaque) | None if channel.service.is_empty() => String::new(),
+            Some(Carriage::Opaque) | None => format!(":{}", safe(&channel.service)),
         };
         let text = format!("{} {}{service} {text}", self.clock.time(time), self.target);
         let mut fields = object(json);
-        fields.insert("channel".to_owned(), channel.into());
+        fields.insert("channel".to_owned(), channel.number.into());
         fields.insert("time".to_owned(), self.clock.stamp(time).into());
         self.push(due, text, kind, Value::Object(fields));
     }
@@ -339,6 +322,26 @@ fn object(json: Value) -> Map<String, Value> {
         Value::Object(fields) => fields,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
+}
+
+/// A request with its verdict and what became of it, harmless.
+pub(crate) fn sentence(request: &Request) -> String {
+    let told = safe(&emphasized(request.words()));
+    match &request.outcome {
+        Outcome::Denied => {
+            let by =
+                if request.rule.is_empty() { String::new() } else { format!(" {}", safe(&request.rule)) };
+            format!("{told} -> DENIED{by}: {}", safe(&request.reason))
+        }
+        Outcome::Opened => format!("{told} -> allowed"),
+        Outcome::Unanswered => format!("{told} -> no answer"),
+        Outcome::Answered(answer) => format!("{told} -> {}", said(answer)),
+    }
+}
+
+fn said(answer: &Answer) -> String {
+    let refused = if answer.refused { "REFUSED by the device: " } else { "" };
+    format!("{refused}{}", safe(answer.text.strip_prefix("= ").unwrap_or(&answer.text)))
 }
 
 /// The operation with its verb in capitals: `WRITE holding[100] = 731`.

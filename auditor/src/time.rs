@@ -13,7 +13,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// Wall time of something that happened `at` after the start.
-    fn wall(&self, at: Duration) -> Timestamp {
+    pub(crate) fn wall(&self, at: Duration) -> Timestamp {
         self.start.checked_add(at).unwrap_or(self.start)
     }
 
@@ -25,6 +25,11 @@ impl Clock {
     /// `2026-10-31`
     pub(crate) fn date(&self, at: Duration) -> String {
         self.wall(at).to_zoned(self.zone.clone()).strftime("%Y-%m-%d").to_string()
+    }
+
+    /// `2026-10-31T09:31:07.412345678Z`, whatever the zone.
+    pub(crate) fn exact(&self, at: Duration) -> String {
+        self.wall(at).to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.9fZ").to_string()
     }
 
     /// `2026-10-31T10:31:07.412+01:00`

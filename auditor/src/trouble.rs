@@ -43,6 +43,30 @@ pub(crate) enum Trouble {
         /// What is wrong with it.
         source: OpenError,
     },
+    /// There is something where an export would be written.
+    #[error("{path}: there is something already; exports never overwrite, name another place")]
+    Exists {
+        /// The place.
+        path: PathBuf,
+    },
+    /// A recording that was to be exported was altered.
+    #[error(
+        "{path}: ALTERED at offset {offset}: {why}; it is not exported (replay tells what can still be read)"
+    )]
+    Altered {
+        /// The recording.
+        path: PathBuf,
+        /// Where the first frame begins that is not as it was signed.
+        offset: u64,
+        /// What is wrong there.
+        why: String,
+    },
+    /// Several recordings can't be followed at once.
+    #[error("--follow takes one recording, not {0}: follow each in a terminal of its own")]
+    FollowsOne(usize),
+    /// The user asked for an end.
+    #[error("interrupted: the answer is not complete")]
+    Interrupted,
     /// The output can't be written.
     #[error("output: {0}")]
     Output(#[from] io::Error),
@@ -61,11 +85,15 @@ impl Trouble {
                     Exit::Usage
                 }
             },
+            Self::Altered { .. } => Exit::No,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::File { .. }
             | Self::Key(_)
             | Self::KeyContent { .. }
             | Self::Outline { .. }
+            | Self::Exists { .. }
+            | Self::FollowsOne(_)
+            | Self::Interrupted
             | Self::Output(_) => Exit::Usage,
         }
     }

@@ -138,6 +138,11 @@ impl Terms {
         self.content.services.iter().map(|(name, protocol)| (name, *protocol))
     }
 
+    /// The target's tags.
+    pub fn tags(&self) -> &[Tag] {
+        &self.content.tags
+    }
+
     /// The strictest pace that any rule demands, in operations per second.
     /// For which operations is told by [`crate::Verdict::Needs`] with an
     /// [`Obligation::Rate`]: a core that paces may take that one as met, any

@@ -14,4 +14,5 @@ pub mod plant;
 pub mod plc;
 pub mod press_line;
 pub mod process;
+pub mod wireshark;
 pub mod workshop;

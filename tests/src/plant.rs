@@ -296,6 +296,25 @@ impl<'a> Auditor<'a> {
         finished.out.lines().map(|line| serde_json::from_str(line).context(line.to_owned())).collect()
     }
 
+    /// Exports a recording after having verified it.
+    ///
+    /// # Errors
+    /// If the command can't be run at all.
+    pub fn export(&self, recording: &Path, format: &str, out: &Path) -> anyhow::Result<Finished> {
+        let mut command = Command::new(&binaries().auditor);
+        command.arg("export").arg(recording).args(["--format", format]).arg("--out").arg(out);
+        command.arg("--identity").arg(self.workshop.path("pki/auditor.age"));
+        command.arg("--key").arg(self.workshop.path("pki/signing.pub"));
+        run("gatehouse-audit export", &mut command)
+    }
+
+    /// A command on recordings with the auditor's identity, to be completed.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&binaries().auditor);
+        command.args(words).arg("--identity").arg(self.workshop.path("pki/auditor.age"));
+        command
+    }
+
     fn replay_command(&self, recording: &Path) -> Command {
         let mut command = Command::new(&binaries().auditor);
         command.arg("replay").arg(recording).args(["--speed", "1000"]);

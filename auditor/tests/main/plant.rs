@@ -1,6 +1,6 @@
 //! A folder with keys and recordings, and the program on it.
 
-use auditor::{Arguments, Output, run};
+use auditor::{Arguments, Interrupt, Output, run};
 use bytes::Bytes;
 use clap::Parser;
 use recording::{
@@ -42,13 +42,18 @@ impl Plant {
 
     /// Calls the program; a word that begins with `@` is a path in the folder.
     pub(crate) fn call(&self, words: &[&str]) -> Called {
+        self.call_until(words, Interrupt::default())
+    }
+
+    /// The same, with someone who may want it to stop.
+    pub(crate) fn call_until(&self, words: &[&str], interrupt: Interrupt) -> Called {
         let words = words.iter().map(|word| match word.strip_prefix('@') {
             Some(name) => self.path(name).display().to_string(),
             None => (*word).to_owned(),
         });
         let arguments = Arguments::try_parse_from(std::iter::once("gatehouse-audit".to_owned()).chain(words));
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = run(&arguments.unwrap(), &mut Output { out: &mut out, err: &mut err });
+        let exit = run(&arguments.unwrap(), &mut Output { out: &mut out, err: &mut err, interrupt });
         let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
         Called { code: exit.code(), out, err }
     }
@@ -140,8 +145,8 @@ pub(crate) fn observed(channel: u32, fact: &str, value: &str) -> Event {
 }
 
 pub(crate) fn closed(channel: u32) -> Event {
-    let (by, reason) = ("client".to_owned(), "finished".to_owned());
-    Event::ChannelClosed { channel, by, reason, totals: Totals::default() }
+    let (by, how, reason) = ("client".to_owned(), "finished".to_owned(), "done".to_owned());
+    Event::ChannelClosed { channel, by, how, reason, totals: Totals::default() }
 }
 
 pub(crate) fn operation(request: u64, text: &str, decision: Decision, rule: &str, reason: &str) -> Event {

@@ -5,6 +5,7 @@
 mod bad_configuration;
 mod disk;
 mod endings;
+mod exports;
 mod interop;
 mod interop_enip;
 mod interop_s7;
