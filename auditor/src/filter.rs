@@ -37,9 +37,9 @@ pub struct Filter {
 #[derive(Debug, Clone)]
 enum Node {
     Term(Term),
-    Not(Box<Node>),
-    And(Box<Node>, Box<Node>),
-    Or(Box<Node>, Box<Node>),
+    Not(Box<Self>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
 }
 
 /// What an expression is about, with what is known around it.

@@ -97,7 +97,10 @@ impl Capture {
     fn command(&self) -> Command {
         let mut command = Command::new("tshark");
         command.arg("-n").arg("-r").arg(&self.file);
+        // Where Modbus is not on its usual port, it has to be told both which
+        // protocol it is and which side serves it.
         command.arg("-d").arg(format!("tcp.port=={},mbtcp", self.port));
+        command.arg("-o").arg(format!("mbtcp.tcp.port:{}", self.port));
         command.args(["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]);
         // What a user has configured does not matter here.
         command.env("HOME", "/nonexistent").env_remove("XDG_CONFIG_HOME");

@@ -288,6 +288,23 @@ fn what_is_altered_is_not_exported_with_a_key_or_without() {
     );
 }
 
+/// The content decrypts, so that only the key can tell.
+#[test]
+fn an_altered_checkpoint_keeps_a_recording_from_being_exported_as_proven() {
+    let plant = Plant::new();
+    plant.record("a.ghr", &work());
+    plant.flip("a.ghr", 600);
+    for format in FORMATS {
+        assert_eq!(export(&plant, format, &["--key", "@signing.pub"]).code, 1, "{format}");
+        assert_eq!(names(&plant), BEFORE, "{format}");
+        let called = export(&plant, format, &[]);
+        assert!(called.code == 0 && called.out.contains("NOT VERIFIED"), "{format}: {}", called.out);
+        std::fs::rename(plant.path(&format!("out.{format}")), plant.path("auditor.old")).unwrap();
+        let old = plant.path("auditor.old");
+        if old.is_dir() { std::fs::remove_dir_all(old) } else { std::fs::remove_file(old) }.unwrap();
+    }
+}
+
 #[test]
 fn what_was_not_closed_is_exported_as_far_as_it_goes_and_says_so() {
     let plant = Plant::new();
