@@ -97,9 +97,9 @@ pub(crate) const WORDS: &str = "\
 Filter expressions:
   what    housekeeping identify read subscribe write control program-read program-write
           file-read file-write time-set security diagnostic route use unknown
-          modbus tcp, changes, observes, malformed, function[NAME], text[WORDS]
-  where   coil discrete input holding file, with addresses: holding[100-199] file[7]
-          unit[3] tag[pump_setpoint]
+          modbus s7 enip tcp, changes, observes, malformed, function[NAME], text[WORDS]
+  where   an area, with addresses: holding holding[100-199] file[7] db12[0-63] m[4.3]
+          symbol[Conveyor.Speed] class[4.100], unit[3] tag[pump_setpoint]
   verdict allowed denied needs rule[policy.csv:12]
   device  answered refused unanswered answer[WORDS]
   whose   person[tech-1@vendor-a] target[press-line/plc7] zone[press] session[2ebf8d*]

@@ -181,6 +181,25 @@ pub(crate) fn parse_unit(at: usize, word: &str) -> Result<Option<u8>, Slip> {
         .ok_or_else(|| Slip::at(at, "a unit is written unit[N], N from 0 to 255"))
 }
 
+/// A word that names no place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NotAPlace {
+    /// Where in the word it goes wrong, in bytes.
+    pub offset: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// The place that a word of an action names on devices of a protocol:
+/// `holding`, `holding[100-199]`, `db12[4.3]`, `symbol[Line[3].Speed]`.
+///
+/// # Errors
+/// [`NotAPlace`].
+pub fn place(protocol: Protocol, word: &str) -> Result<Place, NotAPlace> {
+    parse_place(protocol, 0, word).map_err(|slip| NotAPlace { offset: slip.offset, message: slip.message })
+}
+
 /// `holding`, `holding[100-199]`, `db12[4.3]`, `symbol[Line[3].Speed]`,
 /// `class[4.100]`.
 pub(crate) fn parse_place(protocol: Protocol, at: usize, word: &str) -> Result<Place, Slip> {

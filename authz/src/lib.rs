@@ -46,6 +46,7 @@ mod equal;
 #[cfg(test)]
 mod reference;
 
+pub use action::{NotAPlace, place};
 pub use files::{Files, PolicyHash};
 pub use grant::{Ask, Grant, Refusal};
 pub use inventory::{Inventory, Limits, Mode, Service, Target};

@@ -83,9 +83,9 @@ impl Access {
     pub(crate) fn new(protocol: Protocol, access: dissect::Access, tags: &[Tag]) -> Self {
         let dissect::Access { class, unit, place, .. } = access;
         let touched = |tag: &&Tag| {
-            place.is_some_and(|place| {
+            place.as_ref().is_some_and(|place| {
                 let unit = tag.unit.is_none() || tag.unit == unit;
-                unit && tag.protocol == protocol && tag.area == place.area && tag.range.overlaps(place.range)
+                unit && tag.protocol == protocol && tag.place.overlaps(place)
             })
         };
         let tags = tags.iter().filter(touched).map(|tag| tag.name.to_string()).collect();

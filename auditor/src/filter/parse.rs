@@ -3,7 +3,7 @@
 use super::Node;
 use super::term::{OTHERS, Term, Wants};
 use crate::escape::{safe, safe_width};
-use dissect::{Area, Class, Protocol, Range};
+use dissect::{Area, Class, NameKind, Protocol};
 use std::fmt;
 use std::iter::Peekable;
 use std::ops::RangeInclusive;
@@ -14,6 +14,9 @@ const LONGEST: usize = 4096;
 
 /// How deep parentheses and `not` may be nested.
 const DEEPEST: usize = 32;
+
+/// How policies name CIP objects.
+const OBJECT: &str = "class";
 
 /// Texts that a wrong word is compared with are this much alike.
 const ALIKE: usize = 2;
@@ -216,10 +219,21 @@ impl Characters<'_> {
         let open = self.column;
         let column = open.saturating_add(1);
         let mut inner = String::new();
+        // Names of tags have brackets of their own: `symbol[Line[3].Speed]`.
+        let mut depth = 0_usize;
         loop {
             match self.next() {
-                Some(']') => return Ok(Token::Word { text, inner: Some(Inner { column, text: inner }) }),
-                Some(character) => inner.push(character),
+                Some(']') if depth == 0 => {
+                    return Ok(Token::Word { text, inner: Some(Inner { column, text: inner }) });
+                }
+                Some(character) => {
+                    match character {
+                        '[' => depth = depth.saturating_add(1),
+                        ']' => depth = depth.saturating_sub(1),
+                        _ => {}
+                    }
+                    inner.push(character);
+                }
                 None => return Err((open, "this bracket is not closed".to_owned())),
             }
         }
@@ -230,14 +244,14 @@ fn term(column: usize, word: &str, inner: Option<Inner>) -> Result<Term, Wrong> 
     let Some(wants) = wants(word) else { return Err((column, unknown(word))) };
     let lacks = |example: &str| (column, format!("{word} needs brackets, as in {example}"));
     match (wants, inner) {
-        (Wants::Nothing | Wants::Addresses, None) => Term::plain(word).ok_or_else(|| (column, unknown(word))),
+        (Wants::Nothing, None) => Term::plain(word).ok_or_else(|| (column, unknown(word))),
+        (Wants::Place(protocol), inner) => place(column, protocol, word, inner),
         (Wants::Nothing, Some(inner)) => {
             Err((inner.column.saturating_sub(1), format!("{word} has no brackets")))
         }
         (Wants::Unit, None) => Err(lacks("unit[3]")),
         (Wants::Numbers, None) => Err(lacks(&format!("{word}[1-3]"))),
         (Wants::Name | Wants::Words, None) => Err(lacks(&format!("{word}[NAME]"))),
-        (Wants::Addresses, Some(inner)) => addresses(word, &inner),
         (Wants::Unit, Some(inner)) => {
             let unit = number(&inner.text).and_then(|unit| u8::try_from(unit).ok());
             unit.map(Term::Unit).ok_or_else(|| (inner.column, "a unit is a number from 0 to 255".to_owned()))
@@ -259,9 +273,7 @@ fn term(column: usize, word: &str, inner: Option<Inner>) -> Result<Term, Wrong> 
 fn wants(word: &str) -> Option<Wants> {
     let other = OTHERS.iter().find(|(other, _)| *other == word).map(|(_, wants)| *wants);
     let known = Class::from_name(word).is_some() || Protocol::from_name(word).is_some();
-    other
-        .or_else(|| known.then_some(Wants::Nothing))
-        .or_else(|| Area::from_name(word).map(|_| Wants::Addresses))
+    other.or_else(|| known.then_some(Wants::Nothing)).or_else(|| protocol_of(word).map(Wants::Place))
 }
 
 fn unknown(word: &str) -> String {
@@ -269,6 +281,8 @@ fn unknown(word: &str) -> String {
     let words = words.chain(Class::ALL.map(Class::name)).chain(Protocol::ALL.map(Protocol::name));
     let nearest = words
         .chain(Area::ALL.map(Area::name))
+        .chain(NameKind::ALL.map(NameKind::word))
+        .chain([OBJECT])
         .map(|known| (strsim::damerau_levenshtein(word, known), known))
         .min()
         .filter(|(distance, known)| *distance <= ALIKE && *distance < known.len());
@@ -278,38 +292,23 @@ fn unknown(word: &str) -> String {
     }
 }
 
-fn addresses(word: &str, inner: &Inner) -> Result<Term, Wrong> {
-    let area = Area::from_name(word).ok_or_else(|| (inner.column, unknown(word)))?;
-    let range = match area {
-        Area::File => file_records(&inner.text),
-        Area::Coil | Area::Discrete | Area::Input | Area::Holding => {
-            numbers(&inner.text).and_then(|numbers| {
-                let last = u32::try_from(*numbers.end()).ok().filter(|last| *last <= area.last_address())?;
-                Range::new(u32::try_from(*numbers.start()).ok()?, last)
-            })
-        }
-    };
-    range.map(|range| Term::Addresses(area, range)).ok_or_else(|| {
-        (inner.column, format!("expected ADDRESS or FIRST-LAST, zero-based, up to {}", last_written(area)))
-    })
-}
-
-fn last_written(area: Area) -> u32 {
-    match area {
-        Area::File => area.last_address() >> 16,
-        Area::Coil | Area::Discrete | Area::Input | Area::Holding => area.last_address(),
+/// The protocol whose devices have such a place.
+fn protocol_of(word: &str) -> Option<Protocol> {
+    if word == OBJECT || NameKind::from_word(word).is_some() {
+        return Some(Protocol::Enip);
     }
+    Protocol::ALL.into_iter().find(|protocol| Area::parse(*protocol, word).is_some())
 }
 
-/// `7` is a whole file, `7.3` one of its records.
-fn file_records(text: &str) -> Option<Range> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let half = |text: &str| number(text).and_then(|number| u16::try_from(number).ok()).map(u32::from);
-    let end = |text: &str, record: u32| match text.split_once('.') {
-        Some((file, record)) => Some(half(file)? << 16 | half(record)?),
-        None => Some(half(text)? << 16 | record),
+fn place(column: usize, protocol: Protocol, word: &str, inner: Option<Inner>) -> Result<Term, Wrong> {
+    let whole = match inner {
+        Some(inner) => format!("{word}[{}]", inner.text),
+        None => word.to_owned(),
     };
-    Range::new(end(first, 0)?, end(last, 0xFFFF)?)
+    authz::place(protocol, &whole).map(Term::Place).map_err(|wrong| {
+        let before = whole.get(..wrong.offset).unwrap_or(&whole).chars().count();
+        (column.saturating_add(before), wrong.message)
+    })
 }
 
 fn numbers(text: &str) -> Option<RangeInclusive<u64>> {
@@ -351,7 +350,12 @@ mod tests {
             ("holding[100", "8: this bracket is not closed"),
             ("holding [100]", "9: brackets follow a word at once"),
             ("holding[1-]", "9: expected ADDRESS or FIRST-LAST"),
-            ("holding[9-3]", "9: expected ADDRESS"),
+            ("holding[9-3]", "9: the range runs backwards"),
+            ("db12[9.8]", "6: expected ADDRESS or FIRST-LAST, in bytes, or BYTE.BIT"),
+            ("db0[1]", "1: unknown word"),
+            ("symbol", "1: symbol needs a name in brackets"),
+            ("write and symbol[9x]", "18: "),
+            ("class[x]", "7: expected CLASS"),
             ("holding[65536]", "9: expected ADDRESS or FIRST-LAST, zero-based, up to 65535"),
             ("holding[]", "9: expected ADDRESS"),
             ("file[1.70000]", "6: expected ADDRESS"),
@@ -376,6 +380,20 @@ mod tests {
         let deep = format!("{}write", "not ".repeat(40));
         assert_eq!(wrong(&deep), "129: nested more than 32 deep");
         assert!(wrong(&"write or ".repeat(500)).contains("at most 4096 characters"));
+    }
+
+    #[test]
+    fn places_of_every_protocol_are_words() {
+        for text in [
+            "db12[0-63] and s7",
+            "m[4.3]",
+            "symbol[Line[3].Speed] or table[7[0-9]]",
+            "enip:write:class[4.100.3]",
+            "file[7] or file[7.3]",
+            "route and path[1.5]",
+        ] {
+            assert!(text.parse::<Filter>().is_ok(), "{text}: {}", wrong(text));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::pattern::Pattern;
 use super::{Facts, Subject};
 use crate::account::{Access, Outcome, Request};
 use crate::row::Who;
-use dissect::{Area, Class, Protocol, Range};
+use dissect::{Class, Place, Protocol};
 use recording::{Decision, Tap};
 use std::ops::RangeInclusive;
 
@@ -24,8 +24,7 @@ pub(crate) enum Term {
     Answered,
     Refused,
     Unanswered,
-    Area(Area),
-    Addresses(Area, Range),
+    Place(Place),
     Unit(u8),
     Tag(Pattern),
     Channel(RangeInclusive<u64>),
@@ -55,8 +54,8 @@ pub(crate) enum Wants {
     Name,
     /// Words that occur.
     Words,
-    /// Addresses of an area, or no brackets at all.
-    Addresses,
+    /// An area, with addresses or without, or another place of the protocol.
+    Place(Protocol),
 }
 
 /// Words that are neither class nor protocol nor area.
@@ -109,7 +108,6 @@ impl Term {
         other
             .or_else(|| Class::from_name(word).map(Self::Class))
             .or_else(|| Protocol::from_name(word).map(Self::Protocol))
-            .or_else(|| Area::from_name(word).map(Self::Area))
     }
 
     /// The term of a word about names.
@@ -152,10 +150,9 @@ impl Term {
             Self::Answered => of_request(&|request| request.answer().is_some()),
             Self::Refused => of_request(&|request| request.answer().is_some_and(|answer| answer.refused)),
             Self::Unanswered => of_request(&|request| request.outcome == Outcome::Unanswered),
-            Self::Area(area) => of_access(&|access| access.place.is_some_and(|place| place.area == *area)),
-            Self::Addresses(area, range) => of_access(&|access| {
-                access.place.is_some_and(|place| place.area == *area && place.range.overlaps(*range))
-            }),
+            Self::Place(wanted) => {
+                of_access(&|access| access.place.as_ref().is_some_and(|place| wanted.overlaps(place)))
+            }
             Self::Unit(unit) => of_access(&|access| access.unit == Some(*unit)),
             Self::Tag(name) => of_access(&|access| access.tags.iter().any(|tag| name.fits(tag))),
             Self::Channel(numbers) => numbers.contains(&facts.channel.number.into()),
