@@ -354,7 +354,7 @@ mod tests {
             ("db12[9.8]", "6: expected ADDRESS or FIRST-LAST, in bytes, or BYTE.BIT"),
             ("db0[1]", "1: unknown word"),
             ("symbol", "1: symbol needs a name in brackets"),
-            ("write and symbol[9x]", "18: "),
+            ("write and symbol[.x]", "18: no name"),
             ("class[x]", "7: expected CLASS"),
             ("holding[65536]", "9: expected ADDRESS or FIRST-LAST, zero-based, up to 65535"),
             ("holding[]", "9: expected ADDRESS"),

@@ -25,6 +25,7 @@ fn session(workshop: &Workshop) -> PathBuf {
     assert!(matches!(tool.write_holding(100, 731).unwrap(), Answer::Data(_)));
     assert_eq!(tool.write_holding(200, 1).unwrap(), Answer::Exception(2));
     assert_eq!(tool.read_holding(5000, 1).unwrap(), Err(2));
+    assert_eq!(tool.read_holding(100, 1).unwrap(), Ok(vec![731]));
     let pipelined = [
         frame(11, 1, &pdu(3, &[100, 1])),
         frame(12, 1, &pdu(6, &[100, 901])),
@@ -96,9 +97,9 @@ fn wireshark_decodes_the_session_as_it_was_judged() {
     );
     let pipelined = request(&format!("{to} and mbtcp.trans_id == 12"), &["mbtcp.trans_id", "frame.comment"]);
     assert_eq!(pipelined.len(), 1);
-    assert!(pipelined[0].contains("request 5: write holding[100] = 901 -> DENIED"), "{pipelined:?}");
+    assert!(pipelined[0].contains("request 6: write holding[100] = 901 -> DENIED"), "{pipelined:?}");
 
-    let read = "mbtcp.trans_id == 11 and frame.interface_name == \"channel-1-device\"";
+    let read = "mbtcp.trans_id == 4 and frame.interface_name == \"channel-1-device\"";
     let told = capture.fields(read, &["modbus.func_code", "modbus.regval_uint16"]).unwrap();
     assert_eq!(told, ["3|", "3|731"]);
 
