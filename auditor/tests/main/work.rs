@@ -225,6 +225,9 @@ fn made(event: session::Event) -> Event {
         session::Event::Refusal { request, channel, offset, length } => {
             Event::Refusal { request, channel, offset, length }
         }
+        session::Event::Observed { channel, tap, offset, fact, value } => {
+            Event::Observed { channel, tap: tap.to_string(), offset, fact: fact.name().to_owned(), value }
+        }
         session::Event::Unframed { channel, tap, reason } => {
             Event::Unframed { channel, tap: tap.to_string(), reason }
         }

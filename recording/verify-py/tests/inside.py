@@ -218,6 +218,7 @@ def _events() -> Iterator[Inside]:
         "channel_opened": {"channel": 1, "service": "plc", "protocol": "modbus", "port": 502},
         "channel_connected": {"channel": 1},
         "operation": _operation(1),
+        "refusal": {"request": 1, "channel": 1, "offset": 0, "length": 9},
         "observed": OBSERVED,
         "unframed": {"channel": 1, "tap": "from_client", "reason": "r"},
         "terms_changed": {"policy_hash": bytes(32), "terms": b""},
