@@ -20,7 +20,7 @@ mod term;
 
 pub use parse::NoFilter;
 
-use crate::account::{Access, Channel, Request};
+use crate::chronicle::{Access, Channel, Request};
 use crate::row::Who;
 use dissect::Class;
 use parse::Parser;

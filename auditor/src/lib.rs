@@ -13,10 +13,10 @@
 
 #![warn(missing_docs)]
 
-mod account;
 mod accounting;
 mod arguments;
 mod books;
+mod chronicle;
 mod escape;
 mod exit;
 mod export;

@@ -1,8 +1,8 @@
 //! `replay`: tells the story of recordings at their own pace or another, from
 //! any place on, and of one that is still written as it grows.
 
-use crate::account::{Account, Told, What};
 use crate::arguments::Replay;
+use crate::chronicle::{Chronicle, Told, What};
 use crate::exit::Exit;
 use crate::filter::{Facts, Filter, Subject};
 use crate::interrupt::Interrupt;
@@ -71,13 +71,13 @@ impl Teller<'_, '_> {
         let from = self.arguments.seek.map_or(Duration::ZERO, |seek: Seek| seek.after(started, &zone));
         let story = Story::new(opened.header(), zone);
         let mut telling = Telling { story, session: opened.header().session_hex(), who: None, from };
-        let mut account = Account::default();
+        let mut chronicle = Chronicle::default();
         self.print(telling.story.begin())?;
         while !self.interrupt.is_raised() {
             match opened.next() {
-                Some(Ok(recorded)) => self.told(&mut telling, account.take(recorded))?,
+                Some(Ok(recorded)) => self.told(&mut telling, chronicle.take(recorded))?,
                 Some(Err(error)) => {
-                    self.told(&mut telling, account.finish(&Stop::NotYet))?;
+                    self.told(&mut telling, chronicle.finish(&Stop::NotYet))?;
                     self.print(telling.story.give_up())?;
                     return Err(Trouble::recording(path)(error));
                 }
@@ -87,7 +87,7 @@ impl Teller<'_, '_> {
                     opened.resume().map_err(Trouble::recording(path))?;
                 }
                 None => {
-                    self.told(&mut telling, account.finish(opened.stop()))?;
+                    self.told(&mut telling, chronicle.finish(opened.stop()))?;
                     return self.print(telling.story.end(opened.stop()));
                 }
             }

@@ -1,7 +1,7 @@
 //! One request as a flat object: the columns that listings, JSON Lines and
 //! CSV share. `docs/exports.md` describes each.
 
-use crate::account::{Access, Request};
+use crate::chronicle::{Access, Request};
 use recording::{Decision, Started};
 use serde::Serialize;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! `search`: the requests of many recordings that a filter wants.
 
-use crate::account::{Account, Request, Told, What};
 use crate::arguments::Search;
+use crate::chronicle::{Chronicle, Request, Told, What};
 use crate::escape::safe;
 use crate::exit::Exit;
 use crate::filter::{Facts, Subject};
@@ -81,7 +81,7 @@ impl Searching<'_, '_> {
         let start = opened.header().started_wall;
         let clock = Clock { start, zone: TimeZone::system() };
         let mut present = Present { file: path, session: opened.header().session_hex(), clock, who: None };
-        let mut account = Account::default();
+        let mut chronicle = Chronicle::default();
         for (index, recorded) in opened.by_ref().enumerate() {
             if self.output.interrupt.is_raised() {
                 return Err(Trouble::Interrupted);
@@ -89,16 +89,16 @@ impl Searching<'_, '_> {
             let recorded = match recorded {
                 Ok(recorded) => recorded,
                 Err(error) => {
-                    self.told(&mut present, account.finish(&Stop::NotYet))?;
+                    self.told(&mut present, chronicle.finish(&Stop::NotYet))?;
                     return Err(Trouble::recording(path)(error));
                 }
             };
             if index % LOOKS_EVERY == 0 {
                 self.progress.reached(recorded.position.bytes);
             }
-            self.told(&mut present, account.take(recorded))?;
+            self.told(&mut present, chronicle.take(recorded))?;
         }
-        self.told(&mut present, account.finish(opened.stop()))
+        self.told(&mut present, chronicle.finish(opened.stop()))
     }
 
     fn told(&mut self, present: &mut Present<'_>, told: Vec<Told>) -> Result<(), Trouble> {

@@ -7,7 +7,7 @@
 //!
 //! Every text that comes from the recording passes [`safe`].
 
-use crate::account::{Answer, Channel, Outcome, Request, Told, What};
+use crate::chronicle::{Answer, Channel, Outcome, Request, Told, What};
 use crate::escape::safe;
 use crate::row::{Row, Who};
 use crate::time::{Clock, span};
@@ -31,7 +31,7 @@ pub(crate) struct Line {
     pub(crate) json: Value,
 }
 
-/// Turns what an [`Account`] tells into lines.
+/// Turns what an [`Chronicle`] tells into lines.
 pub(crate) struct Story {
     clock: Clock,
     session: String,

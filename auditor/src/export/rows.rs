@@ -3,7 +3,7 @@
 use super::destination::NewFile;
 use super::proof::Proof;
 use super::{Cover, Source, Written};
-use crate::account::{Account, Request, Told, What};
+use crate::chronicle::{Chronicle, Request, Told, What};
 use crate::escape::{safe, safe_json};
 use crate::row::{Row, Who};
 use crate::time::Clock;
@@ -96,7 +96,7 @@ fn each(
     let session = cover.header.session_hex();
     let who = cover.started.as_deref().map(Who::of);
     let clock = Clock { start: cover.header.started_wall, zone: TimeZone::UTC };
-    let mut account = Account::default();
+    let mut chronicle = Chronicle::default();
     let mut count = 0_u64;
     let mut tell = |told: Vec<Told>| -> io::Result<()> {
         for Told { what, .. } in told {
@@ -107,9 +107,9 @@ fn each(
         Ok(())
     };
     while let Some(recorded) = source.next().map_err(Stopped::Reading)? {
-        tell(account.take(recorded)).map_err(Stopped::Writing)?;
+        tell(chronicle.take(recorded)).map_err(Stopped::Writing)?;
     }
-    tell(account.finish(source.stop())).map_err(Stopped::Writing)?;
+    tell(chronicle.finish(source.stop())).map_err(Stopped::Writing)?;
     Ok(count)
 }
 

@@ -2,7 +2,7 @@
 
 use super::pattern::Pattern;
 use super::{Facts, Subject};
-use crate::account::{Access, Outcome, Request};
+use crate::chronicle::{Access, Outcome, Request};
 use crate::row::Who;
 use dissect::{Class, Place, Protocol};
 use recording::{Decision, Tap};

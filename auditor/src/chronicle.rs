@@ -47,7 +47,7 @@ pub(crate) enum What {
 
 /// What is known of the session so far.
 #[derive(Debug, Default)]
-pub(crate) struct Account {
+pub(crate) struct Chronicle {
     tags: Vec<Tag>,
     channels: BTreeMap<u32, Line>,
     /// The opening of an opaque service, until its channel is named.
@@ -73,7 +73,7 @@ struct Decoded {
     from_device: Tape,
 }
 
-impl Account {
+impl Chronicle {
     /// Takes an entry; gives what it completes.
     pub(crate) fn take(&mut self, recorded: Recorded) -> Vec<Told> {
         let Recorded { position, entry: Entry { at, body } } = recorded;
