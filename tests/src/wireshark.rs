@@ -81,8 +81,9 @@ impl Capture {
                 Some(rest) => (&mut followed.taker, rest),
                 None => (&mut followed.opener, line),
             };
-            let hexadecimal =
-                |text: &str| text.len() % 2 == 0 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let hexadecimal = |text: &str| {
+                text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+            };
             if digits.is_empty() || !hexadecimal(digits) {
                 continue;
             }
