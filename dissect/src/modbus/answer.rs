@@ -32,6 +32,8 @@ pub(super) enum Asked {
     EventCounter,
     /// A byte count, then that many bytes: at least `least` of them.
     Counted { least: u8 },
+    /// A byte count, then an identification, mostly in characters (6.13).
+    ServerId,
     /// The sub-function, then one word (6.8).
     Diagnostic { sub_function: u16 },
     /// As many groups of records as were asked for, with so many words each (6.14).
@@ -66,7 +68,7 @@ impl Asked {
             11 => Self::EventCounter,
             // Status, event count and message count stand before the events.
             12 => Self::Counted { least: 6 },
-            17 => Self::Counted { least: 1 },
+            17 => Self::ServerId,
             20 => Self::Files(files(fields)?),
             43 => encapsulated(fields)?,
             umas::FUNCTION => Self::Engineering,
@@ -126,6 +128,12 @@ impl Asked {
                 fields.end()?;
                 if bytes < *least { Err(Flaw::ByteCount { bytes }) } else { Ok(untyped(content)) }
             }
+            Self::ServerId => {
+                let bytes = fields.byte()?;
+                let content = fields.take(bytes.into())?;
+                fields.end()?;
+                if bytes == 0 { Err(Flaw::ByteCount { bytes }) } else { Ok(text(content)) }
+            }
             Self::Diagnostic { sub_function } => {
                 let (answered, word) = (fields.word()?, fields.take(2)?);
                 fields.end()?;
@@ -140,6 +148,11 @@ impl Asked {
             Self::Bytes => Ok(untyped(fields.rest())),
         }
     }
+}
+
+fn text(bytes: Bytes) -> Outcome {
+    let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    Outcome::Values { values: Values::Text(bytes), count }
 }
 
 fn untyped(bytes: Bytes) -> Outcome {
@@ -204,14 +217,33 @@ fn identification(mut fields: Reader, code: u8) -> Result<Outcome, Flaw> {
     }
     let (_conformity, _more, _next) = (fields.byte()?, fields.byte()?, fields.byte()?);
     let objects = fields.byte()?;
-    let content = fields.rest();
-    let mut list = Reader::new(content.clone());
+    let mut all = BytesMut::with_capacity(fields.left());
     for _ in 0..objects {
-        let (_object, length) = (list.byte()?, list.byte()?);
-        list.take(length.into())?;
+        let (object, length) = (fields.byte()?, fields.byte()?);
+        let value = fields.take(length.into())?;
+        if !all.is_empty() {
+            all.extend_from_slice(b"; ");
+        }
+        all.extend_from_slice(object_name(object).as_bytes());
+        all.extend_from_slice(&value);
     }
-    list.end()?;
-    Ok(untyped(content))
+    fields.end()?;
+    Ok(text(all.freeze()))
+}
+
+/// What stands before the value of an object (6.21). Those from 0x80 on are
+/// the vendor's own.
+fn object_name(object: u8) -> &'static str {
+    match object {
+        0 => "vendor ",
+        1 => "product ",
+        2 => "revision ",
+        3 => "URL ",
+        4 => "product name ",
+        5 => "model ",
+        6 => "application ",
+        _ => "",
+    }
 }
 
 /// The session's byte, the state, data.
