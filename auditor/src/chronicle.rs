@@ -282,6 +282,7 @@ impl Decoded {
     fn decode(&mut self, frame: Bytes, decision: Decision) -> Content {
         let request = self.dissector.decode(frame);
         if decision == Decision::Allow {
+            self.dissector.admitted(&request);
             self.dissector.forwarded(&request);
         }
         request.content
