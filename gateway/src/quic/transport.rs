@@ -1,8 +1,8 @@
 //! The QUIC side of the handshake: limits before sign-in, timers, acks.
 //!
-//! The figures come from measurements: immediate acknowledgements with a delay
-//! of 1 ms are what keeps round trips short on a lossy line; each stream a peer
-//! may open costs memory whether it opens it or not.
+//! The figures come from measurements: acknowledgements that are held back for
+//! no more than 1 ms are what keeps round trips short on a lossy line; each
+//! stream a peer may open costs memory whether it opens it or not.
 
 use crate::clock::Clock;
 use crate::tls::Material;
@@ -16,6 +16,11 @@ use std::time::Duration;
 
 /// The longest a peer may hold back an acknowledgement.
 const MAX_ACK_DELAY: Duration = Duration::from_millis(1);
+
+/// Packets that a peer may leave unacknowledged meanwhile. With one, the
+/// acknowledgement of an answer travels with the next request; with none, it
+/// would be a packet of its own for each answer.
+const UNACKNOWLEDGED: u32 = 1;
 
 /// Streams that a peer may open before its second factor: the control stream.
 const STREAMS_BEFORE_SIGN_IN: u32 = 1;
@@ -78,7 +83,7 @@ pub fn server_config(
 
 fn transport(windows: &Windows) -> TransportConfig {
     let mut acks = AckFrequencyConfig::default();
-    acks.ack_eliciting_threshold(VarInt::from_u32(0)).max_ack_delay(Some(MAX_ACK_DELAY));
+    acks.ack_eliciting_threshold(VarInt::from_u32(UNACKNOWLEDGED)).max_ack_delay(Some(MAX_ACK_DELAY));
     let mut transport = TransportConfig::default();
     transport
         .ack_frequency_config(Some(acks))
