@@ -12,6 +12,7 @@ use crate::recipient::RecipientError;
 use crate::tree::Hash;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use bytes::BufMut as _;
 use zeroize::Zeroizing;
 
 /// Bytes of an AES-GCM tag.
@@ -123,16 +124,11 @@ impl Binding<'_> {
 
     fn data(&self) -> [u8; 45] {
         let mut data = [0; 45];
-        let parts = self
-            .header
-            .iter()
-            .copied()
-            .chain([self.kind])
-            .chain(self.epoch.to_le_bytes())
-            .chain(self.sequence.to_le_bytes());
-        for (to, from) in data.iter_mut().zip(parts) {
-            *to = from;
-        }
+        let mut rest = data.as_mut_slice();
+        rest.put_slice(self.header);
+        rest.put_u8(self.kind);
+        rest.put_u32_le(self.epoch);
+        rest.put_u64_le(self.sequence);
         data
     }
 }

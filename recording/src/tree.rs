@@ -5,7 +5,8 @@
 //! proven by an inclusion path. Only the peaks are kept: memory grows with
 //! the logarithm of the frames.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
+use bytes::BufMut as _;
 use std::io::{self, Read};
 
 /// A SHA-256 hash.
@@ -17,7 +18,7 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
     for part in parts {
         context.update(part);
     }
-    finished(context)
+    taken(&context.finish())
 }
 
 /// SHA-256 over all that a source gives.
@@ -30,12 +31,12 @@ pub(crate) fn sha256_of(source: &mut impl Read) -> io::Result<Hash> {
         }
         context.update(chunk.get(..read).unwrap_or_default());
     }
-    Ok(finished(context))
+    Ok(taken(&context.finish()))
 }
 
-fn finished(context: Context) -> Hash {
+fn taken(digest: &Digest) -> Hash {
     let mut hash = [0; 32];
-    for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
+    for (to, from) in hash.iter_mut().zip(digest.as_ref()) {
         *to = *from;
     }
     hash
@@ -48,7 +49,11 @@ pub(crate) fn leaf(bytes: &[u8]) -> Hash {
 
 /// Hash of an inner node (RFC 6962 section 2.1).
 fn node(left: &Hash, right: &Hash) -> Hash {
-    sha256(&[&[1], left, right])
+    let mut bytes = [1; 65];
+    let (_, mut rest) = bytes.split_at_mut(1);
+    rest.put_slice(left);
+    rest.put_slice(right);
+    taken(&digest(&SHA256, &bytes))
 }
 
 /// A Merkle tree that grows at its right end.
