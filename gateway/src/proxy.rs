@@ -2,7 +2,8 @@
 //!
 //! One task does all of it. It waits for whatever comes next (bytes, a sync, an
 //! order, a policy), hands it to the pure core and executes the core's actions
-//! in their order. Entries are written before the bytes that they cover go to
+//! in their order. Bytes that came together are dealt with together: all their
+//! entries are written at once, and only then the bytes that these cover go to
 //! a queue; after a failed write nothing goes anywhere any more. Nothing is
 //! decided here.
 //!
@@ -10,15 +11,18 @@
 //! a device.
 
 mod actions;
+mod bell;
+mod calls;
 mod denials;
 mod line;
+mod timer;
 mod words;
 
 use crate::audit::Kind;
 use crate::authenticate::Authenticated;
 use crate::authorize::again;
 use crate::desk::Speaker;
-use crate::hall::{NewChannel, ToSession};
+use crate::hall::ToSession;
 use crate::office::Office;
 use crate::policy::Applied;
 use crate::quic::{ReceiveStream, SendStream};
@@ -26,21 +30,23 @@ use crate::record::{OpenRecording, RecordFailure};
 use crate::sessions::{EndOrder, SessionPlace};
 use crate::site_log::HandedOut;
 use authz::{Grant, Service};
+use bell::Bells;
+use calls::{Call, Callers, Calls, Gone};
 use denials::Denials;
 use dissect::Direction;
-use line::{Dialling, Heard, Line, Ready};
+use line::{Dialling, Line, Ready};
 use session::{Action, Core, Counts, EndCause, Entry, Input, Setup};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use timer::Timer;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use wire::{EndReason, Notice, ToClient};
 use words::{input, reason};
 
@@ -94,11 +100,11 @@ pub async fn carry(
     recording: OpenRecording,
     place: SessionPlace,
     speaker: &Speaker,
-    mut from_hall: mpsc::Receiver<ToSession>,
+    from_hall: mpsc::Receiver<ToSession>,
 ) -> (Ended, OpenRecording) {
-    let mut carrier = Carrier::new(office, who, grant, recording, place, speaker);
+    let mut carrier = Carrier::new(office, who, grant, recording, place, speaker, from_hall);
     while carrier.ending.is_none() {
-        let event = carrier.next(&mut from_hall).await;
+        let event = carrier.next().await;
         carrier.take(event).await;
     }
     carrier.finish().await
@@ -106,12 +112,10 @@ pub async fn carry(
 
 /// What a session's task wakes up for.
 enum Event {
-    Input(Input),
-    Channel(NewChannel),
-    Ordered(EndOrder),
-    PolicyApplied,
-    Tick,
-    RecorderFailed(RecordFailure),
+    Call(Call),
+    Timer,
+    /// Lines have something to tell: it is in `heard`.
+    Heard,
 }
 
 struct Carrier {
@@ -123,12 +127,12 @@ struct Carrier {
     recording: OpenRecording,
     place: SessionPlace,
     speaker: Speaker,
-    policy: watch::Receiver<Arc<Applied>>,
-    ticks: Interval,
+    bells: Bells,
+    calls: Calls,
+    timer: Timer,
     lines: BTreeMap<u32, Line>,
     arriving: BTreeMap<u32, (ReceiveStream, SendStream)>,
     draining: Vec<Line>,
-    turn: u32,
     source: IpAddr,
     told: Counts,
     told_at: Duration,
@@ -136,8 +140,19 @@ struct Carrier {
     log_heads: HandedOut,
     ordered_by: Option<String>,
     ending: Option<EndCause>,
+    heard: Vec<Input>,
     actions: Vec<Action>,
+    unwritten: Unwritten,
+}
+
+/// What was ordered and waits for the next write.
+#[derive(Default)]
+struct Unwritten {
     entries: Vec<Entry>,
+    /// The sync that is asked for with them; it covers all asked for before.
+    ticket: Option<u64>,
+    /// Bytes and news that they cover, in order.
+    sends: Vec<Action>,
 }
 
 /// Whether the recording still takes entries.
@@ -155,6 +170,7 @@ impl Carrier {
         recording: OpenRecording,
         place: SessionPlace,
         speaker: &Speaker,
+        from_hall: mpsc::Receiver<ToSession>,
     ) -> Self {
         let now = office.clock.wall();
         let source = who.source().ip();
@@ -170,6 +186,15 @@ impl Carrier {
         };
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let callers = Callers {
+            order: place.order.clone(),
+            policy: office.policy.subscribe(),
+            syncs: recording.syncs(),
+            ticks,
+            from_hall,
+            gone: Gone::default(),
+        };
+        let bells = Bells::default();
         Self {
             office: Arc::clone(office),
             who: Arc::clone(who),
@@ -179,12 +204,12 @@ impl Carrier {
             recording,
             place,
             speaker: speaker.clone(),
-            policy: office.policy.subscribe(),
-            ticks,
+            calls: Calls::new(callers, &bells),
+            timer: Timer::new(&bells),
+            bells,
             lines: BTreeMap::new(),
             arriving: BTreeMap::new(),
             draining: Vec::new(),
-            turn: 0,
             source,
             told: Counts::default(),
             told_at: Duration::ZERO,
@@ -192,47 +217,70 @@ impl Carrier {
             log_heads: HandedOut::default(),
             ordered_by: None,
             ending: None,
+            heard: Vec::new(),
             actions: Vec::new(),
-            entries: Vec::new(),
+            unwritten: Unwritten::default(),
         }
     }
 
-    /// Waits for what comes next. Orders go before bytes.
-    async fn next(&mut self, from_hall: &mut mpsc::Receiver<ToSession>) -> Event {
-        let due = self.core.next_timer().map(|at| at.saturating_sub(self.recording.now()));
-        let Self { core, recording, place, policy, ticks, lines, draining, turn, .. } = self;
-        tokio::select! {
-            biased;
-            order = place.order.wait_for(Option::is_some) => {
-                // A registry that is gone can't be asked whether to go on.
-                Event::Ordered(order.ok().and_then(|order| order.clone()).unwrap_or(EndOrder::Shutdown))
+    /// Waits for what comes next. Calls go before bytes.
+    async fn next(&mut self) -> Event {
+        poll_fn(|context| {
+            self.bells.answer(context);
+            if let Poll::Ready(call) = self.calls.poll() {
+                return Poll::Ready(Event::Call(call));
             }
-            Ok(()) = policy.changed() => Event::PolicyApplied,
-            durable = recording.durable() => match durable {
-                Ok(ticket) => Event::Input(Input::Durable { ticket }),
-                Err(failure) => Event::RecorderFailed(failure),
-            },
-            _ = ticks.tick() => Event::Tick,
-            () = sleep(due.unwrap_or_default()), if due.is_some() => Event::Input(Input::Timer),
-            message = from_hall.recv() => match message {
-                Some(ToSession::Channel(channel)) => Event::Channel(channel),
-                Some(ToSession::Close) => Event::Input(Input::End(EndCause::ClientClosed)),
-                None => Event::Input(Input::End(EndCause::SignInLost)),
-            },
-            (channel, heard) = poll_fn(|context| poll_lines(lines, draining, turn, core, context)) => {
-                Event::Input(input(channel, heard))
+            if self.timer.poll(self.core.next_timer(), || self.recording.now()).is_ready() {
+                return Poll::Ready(Event::Timer);
             }
-        }
+            self.listen(context).map(|()| Event::Heard)
+        })
+        .await
     }
 
+    /// Lets each line do its work and say one thing, so that a busy one can't
+    /// starve the others.
+    fn listen(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.draining.retain_mut(|line| line.poll_drained(context).is_pending());
+        for (channel, line) in &mut self.lines {
+            let ready = Ready {
+                client: self.core.ready(*channel, Direction::FromClient),
+                device: self.core.ready(*channel, Direction::FromDevice),
+            };
+            if let Poll::Ready(heard) = line.poll(ready) {
+                self.heard.push(input(*channel, heard));
+            }
+        }
+        if self.heard.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Deals with one event to its end: whatever it brought is written and
+    /// sent on before the next is waited for.
     async fn take(&mut self, event: Event) {
         match event {
-            Event::Input(input) => self.handle(input),
-            Event::Channel(channel) => self.arrive(channel),
-            Event::Ordered(order) => self.obey(&order),
-            Event::PolicyApplied => self.ask_again().await,
-            Event::Tick => self.tick(),
-            Event::RecorderFailed(failure) => self.recorder_failed(&failure),
+            Event::Call(call) => self.answer(call).await,
+            Event::Timer => self.handle(Input::Timer),
+            Event::Heard => {
+                let mut heard = std::mem::take(&mut self.heard);
+                heard.drain(..).for_each(|input| self.handle(input));
+                self.heard = heard;
+            }
+        }
+        self.write();
+        self.count();
+    }
+
+    async fn answer(&mut self, call: Call) {
+        match call {
+            Call::Ordered(order) => self.obey(&order),
+            Call::PolicyApplied(applied) => self.ask_again(applied).await,
+            Call::Synced => match self.recording.durable() {
+                Ok(ticket) => ticket.into_iter().for_each(|ticket| self.handle(Input::Durable { ticket })),
+                Err(failure) => self.recorder_failed(&failure),
+            },
+            Call::Tick => self.tick(),
+            Call::Channel(channel) => self.arrive(channel),
+            Call::Ended(cause) => self.handle(Input::End(cause)),
         }
     }
 
@@ -240,57 +288,48 @@ impl Carrier {
     fn handle(&mut self, input: Input) {
         let mut actions = std::mem::take(&mut self.actions);
         self.core.handle(self.recording.now(), input, &mut actions);
-        for action in actions.drain(..) {
-            if let Err(failure) = self.execute(action) {
-                self.recorder_failed(&failure);
-            }
-        }
-        if let Err(failure) = self.write_entries() {
-            self.recorder_failed(&failure);
-        }
+        actions.drain(..).for_each(|action| self.execute(action));
         self.actions = actions;
-        self.count();
     }
 
-    /// Executes one action. Entries are gathered until something else comes,
-    /// and written before it: one write for a request with its verdict.
-    fn execute(&mut self, action: Action) -> Result<(), RecordFailure> {
+    /// Executes one action. Entries wait for those of the other inputs at
+    /// hand, so that one write takes them all, and what they cover waits with
+    /// them. Nothing else waits, and nothing overtakes an entry.
+    fn execute(&mut self, action: Action) {
         match action {
             Action::Record(entry) => {
                 self.denials.see(&entry, &self.office, &self.who, &self.place);
-                self.entries.push(entry);
-                return Ok(());
+                self.unwritten.entries.push(entry);
             }
-            Action::Sync { ticket } => return self.sync_entries(ticket),
-            Action::ToDevice { .. }
-            | Action::ToClient { .. }
-            | Action::Dial { .. }
+            Action::Sync { ticket } => self.unwritten.ticket = Some(ticket),
+            Action::ToDevice { .. } | Action::ToClient { .. } | Action::Notice(_) => {
+                self.unwritten.sends.push(action);
+            }
+            Action::Dial { .. }
             | Action::ConfirmChannel { .. }
             | Action::RefuseChannel { .. }
             | Action::FinishDevice { .. }
             | Action::FinishClient { .. }
             | Action::CloseChannel { .. }
-            | Action::Notice(_)
-            | Action::End { .. } => self.write_entries()?,
+            | Action::End { .. } => {
+                self.write();
+                self.act(action);
+            }
         }
-        self.act(action);
-        Ok(())
     }
 
-    fn write_entries(&mut self) -> Result<(), RecordFailure> {
-        if self.tape == Tape::Running && !self.entries.is_empty() {
-            self.recording.append(&self.entries)?;
+    /// Writes the entries, then sends what they cover. After a failure
+    /// nothing of it is sent.
+    fn write(&mut self) {
+        let Unwritten { mut entries, ticket, mut sends } = std::mem::take(&mut self.unwritten);
+        if self.tape == Tape::Running
+            && let Err(failure) = self.recording.record(&mut entries, ticket)
+        {
+            self.recorder_failed(&failure);
         }
-        self.entries.clear();
-        Ok(())
-    }
-
-    fn sync_entries(&mut self, ticket: u64) -> Result<(), RecordFailure> {
-        if self.tape == Tape::Running {
-            self.recording.sync(&self.entries, ticket)?;
-        }
-        self.entries.clear();
-        Ok(())
+        sends.drain(..).for_each(|send| self.act(send));
+        entries.clear();
+        self.unwritten = Unwritten { entries, ticket: None, sends };
     }
 
     fn obey(&mut self, order: &EndOrder) {
@@ -312,8 +351,7 @@ impl Carrier {
 
     /// Another policy is in force: the same question again. While it is
     /// answered nothing of this session moves.
-    async fn ask_again(&mut self) {
-        let applied = Arc::clone(&self.policy.borrow_and_update());
+    async fn ask_again(&mut self, applied: Arc<Applied>) {
         let (who, target) = (Arc::clone(&self.who), self.grant.target().id.clone());
         let asked = self.office.blocking(move |office| {
             Ok::<_, std::convert::Infallible>(again(office, &who, &target, &applied.policy))
@@ -378,7 +416,7 @@ impl Carrier {
             return;
         }
         self.tape = Tape::Failed;
-        self.entries.clear();
+        self.unwritten = Unwritten::default();
         let id = self.place.id;
         self.office.audit.alarm().raise(&format!("session {id} is cut, its recording failed: {failure}"));
         let event = self.office.audit.event(Kind::RecorderFailed).person(self.who.person()).session(id);
@@ -425,29 +463,4 @@ impl Carrier {
         };
         (Ended { reason: reason(cause), text, counts: self.core.counts() }, self.recording)
     }
-}
-
-/// Polls the lines in turn, so that a busy one can't starve the others.
-fn poll_lines(
-    lines: &mut BTreeMap<u32, Line>,
-    draining: &mut Vec<Line>,
-    turn: &mut u32,
-    core: &Core,
-    context: &mut Context<'_>,
-) -> Poll<(u32, Heard)> {
-    draining.retain_mut(|line| line.poll_drained(context).is_pending());
-    let last = *turn;
-    for part in [(Bound::Excluded(last), Bound::Unbounded), (Bound::Unbounded, Bound::Included(last))] {
-        for (channel, line) in lines.range_mut(part) {
-            let ready = Ready {
-                client: core.ready(*channel, Direction::FromClient),
-                device: core.ready(*channel, Direction::FromDevice),
-            };
-            if let Poll::Ready(heard) = line.poll(ready, context) {
-                *turn = *channel;
-                return Poll::Ready((*channel, heard));
-            }
-        }
-    }
-    Poll::Pending
 }

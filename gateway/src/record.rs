@@ -8,8 +8,8 @@
 //! again and the session ends.
 //!
 //! Order: [`open`] -> the site log's word that it knows of it ->
-//! [`OpenRecording::append`] before each forward ->
-//! [`OpenRecording::sync`] where a forward has to wait for it ->
+//! [`OpenRecording::record`] before each forward, with a ticket where a forward
+//! has to wait for stable storage ->
 //! [`OpenRecording::tick`] four times a second -> [`seal`].
 
 mod entries;
@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use sync::SyncThread;
+pub use sync::Syncs;
 use wire::{Refusal, SessionId};
 
 /// A checkpoint is written once this much time has passed since the last one
@@ -57,6 +58,8 @@ pub struct OpenRecording {
     signed: Duration,
     asked: Position,
     receipt: Receipt,
+    /// The entries of one write; kept for its space.
+    entries: Vec<recording::Entry>,
 }
 
 impl fmt::Debug for OpenRecording {
@@ -231,6 +234,7 @@ fn create(
         signed: Duration::ZERO,
         asked,
         receipt: Receipt { newest: Some(signed), handed_out: Duration::ZERO },
+        entries: Vec::new(),
     })
 }
 
@@ -266,45 +270,51 @@ impl OpenRecording {
 
     /// Writes entries. When it returns, they survive the end of the process.
     ///
-    /// # Errors
-    /// [`RecordFailure`]: nothing may go out any more.
-    pub fn append(&mut self, entries: &[session::Entry]) -> Result<(), RecordFailure> {
-        let entries: Vec<_> = entries.iter().map(entries::entry).collect();
-        self.writer.append(&entries)?;
-        Ok(())
-    }
-
-    /// Writes entries with a checkpoint behind them and asks for a sync; the
-    /// ticket comes out of [`OpenRecording::durable`] when all of that is on
-    /// stable storage.
+    /// With a ticket, a checkpoint is written behind them and a sync asked
+    /// for; the ticket comes out of [`OpenRecording::durable`] when all of that
+    /// is on stable storage.
     ///
     /// # Errors
     /// [`RecordFailure`]: nothing may go out any more.
-    pub fn sync(&mut self, entries: &[session::Entry], ticket: u64) -> Result<(), RecordFailure> {
-        let entries: Vec<_> = entries.iter().map(entries::entry).collect();
-        let position = self.sign(&entries)?;
-        self.waiting.push_back(Waiting { ticket, position, since: self.now() });
-        self.ask();
+    pub fn record(
+        &mut self,
+        entries: &mut Vec<session::Entry>,
+        ticket: Option<u64>,
+    ) -> Result<(), RecordFailure> {
+        let mut written = std::mem::take(&mut self.entries);
+        written.extend(entries.drain(..).map(entries::entry));
+        match ticket {
+            None if written.is_empty() => {}
+            None => {
+                self.writer.append(&written)?;
+            }
+            Some(ticket) => {
+                let position = self.sign(&written)?;
+                self.waiting.push_back(Waiting { ticket, position, since: self.now() });
+                self.ask();
+            }
+        }
+        written.clear();
+        self.entries = written;
         Ok(())
     }
 
-    /// Waits for the next tickets to become durable and gives the newest.
-    /// Nothing is lost when the wait is given up.
+    /// What tells when [`OpenRecording::durable`] has news.
+    pub fn syncs(&self) -> Syncs {
+        self.syncs.news()
+    }
+
+    /// The newest of the tickets that became durable since it was last asked.
     ///
     /// # Errors
     /// [`RecordFailure`] when a sync failed: it is never tried again.
-    pub async fn durable(&mut self) -> Result<u64, RecordFailure> {
-        loop {
-            let reached = self.syncs.reached().map_err(RecordFailure::Sync)?;
-            let mut newest = None;
-            while self.waiting.front().is_some_and(|waiting| waiting.position <= reached) {
-                newest = self.waiting.pop_front().map(|waiting| waiting.ticket);
-            }
-            if let Some(ticket) = newest {
-                return Ok(ticket);
-            }
-            self.syncs.changed().await;
+    pub fn durable(&mut self) -> Result<Option<u64>, RecordFailure> {
+        let reached = self.syncs.reached().map_err(RecordFailure::Sync)?;
+        let mut newest = None;
+        while self.waiting.front().is_some_and(|waiting| waiting.position <= reached) {
+            newest = self.waiting.pop_front().map(|waiting| waiting.ticket);
         }
+        Ok(newest)
     }
 
     /// Four times a second: signs and syncs what has come, watches the disk.

@@ -86,7 +86,7 @@ impl Carrier {
             return turn_away(to_client, Refusal::NoSuchService, "");
         };
         let dialling = dial(&self.grant, &self.recording, service);
-        self.lines.insert(channel, Line::new(from_client, to_client, dialling));
+        self.lines.insert(channel, Line::new(from_client, to_client, dialling, self.bells.hang()));
     }
 
     fn confirm(&mut self, channel: u32) {

@@ -6,12 +6,14 @@
 //! bytes and decides nothing; what it reads goes to the core, and only what
 //! the core ordered (after it was recorded) is ever queued here.
 
+use super::bell::Bell;
 use crate::quic::{Lost, ReceiveStream, SendStream};
 use bytes::{Buf as _, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -47,7 +49,7 @@ pub(super) enum Heard {
 }
 
 /// Which sides the core is ready to hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Ready {
     pub(super) client: bool,
     pub(super) device: bool,
@@ -68,6 +70,8 @@ enum Side {
 
 /// One channel's sockets and queues.
 pub(super) struct Line {
+    bell: Arc<Bell>,
+    ready: Ready,
     from_client: ReceiveStream,
     client: Side,
     to_client: SendStream,
@@ -94,8 +98,15 @@ enum End {
 }
 
 impl Line {
-    pub(super) fn new(from_client: ReceiveStream, to_client: SendStream, dialling: Dialling) -> Self {
+    pub(super) fn new(
+        from_client: ReceiveStream,
+        to_client: SendStream,
+        dialling: Dialling,
+        bell: Bell,
+    ) -> Self {
         Self {
+            bell: Arc::new(bell),
+            ready: Ready::default(),
             from_client,
             client: Side::Open,
             to_client,
@@ -109,22 +120,36 @@ impl Line {
 
     pub(super) fn queue_to_device(&mut self, bytes: Bytes) {
         self.to_device_queue.push(bytes);
+        self.bell.ring();
     }
 
     pub(super) fn queue_to_client(&mut self, bytes: Bytes) {
         self.to_client_queue.push(bytes);
+        self.bell.ring();
     }
 
     pub(super) fn finish_device(&mut self) {
         self.to_device_queue.want_end();
+        self.bell.ring();
     }
 
     pub(super) fn finish_client(&mut self) {
         self.to_client_queue.want_end();
+        self.bell.ring();
+    }
+
+    /// Does what there is to do since it was last polled: a socket has news,
+    /// something was queued, or the core is ready for other sides.
+    pub(super) fn poll(&mut self, ready: Ready) -> Poll<Heard> {
+        if ready != self.ready {
+            self.ready = ready;
+            self.bell.ring();
+        }
+        Arc::clone(&self.bell).poll(|context| self.work(context))
     }
 
     /// Writes what can be written, then reads what may be read.
-    pub(super) fn poll(&mut self, ready: Ready, context: &mut Context<'_>) -> Poll<Heard> {
+    fn work(&mut self, context: &mut Context<'_>) -> Poll<Heard> {
         if let Device::Dialling(dialling) = &mut self.device
             && let Poll::Ready(dialled) = dialling.as_mut().poll(context)
         {
@@ -136,14 +161,14 @@ impl Line {
         if let Poll::Ready(Err(_)) = self.write_client(context) {
             return Poll::Ready(self.client_broke());
         }
-        if ready.device
+        if self.ready.device
             && self.to_client_queue.has_room()
             && let Poll::Ready(heard) = self.read_device(context)
         {
             return Poll::Ready(heard);
         }
         // A denial answers the client, so both queues need room for its bytes.
-        if ready.client && self.to_device_queue.has_room() && self.to_client_queue.has_room() {
+        if self.ready.client && self.to_device_queue.has_room() && self.to_client_queue.has_room() {
             return self.read_client(context);
         }
         Poll::Pending

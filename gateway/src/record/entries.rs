@@ -37,39 +37,31 @@ pub(super) fn mode(mode: authz::Mode) -> Mode {
     }
 }
 
-pub(super) fn entry(entry: &session::Entry) -> Entry {
-    let body = match &entry.body {
+pub(super) fn entry(entry: session::Entry) -> Entry {
+    let body = match entry.body {
         session::Body::Bytes { channel, tap: at, offset, bytes } => {
-            Body::Bytes { channel: *channel, tap: tap(*at), offset: *offset, bytes: bytes.clone() }
+            Body::Bytes { channel, tap: tap(at), offset, bytes }
         }
-        session::Body::Same { channel, tap: at, offset, length, of, of_offset } => Body::Same {
-            channel: *channel,
-            tap: tap(*at),
-            offset: *offset,
-            length: *length,
-            of: tap(*of),
-            of_offset: *of_offset,
-        },
+        session::Body::Same { channel, tap: at, offset, length, of, of_offset } => {
+            Body::Same { channel, tap: tap(at), offset, length, of: tap(of), of_offset }
+        }
         session::Body::Event(what) => Body::Event(event(what)),
     };
     Entry { at: entry.at, body }
 }
 
-fn event(event: &session::Event) -> Event {
+fn event(event: session::Event) -> Event {
     match event {
-        session::Event::ChannelOpened { channel, service, protocol, port } => Event::ChannelOpened {
-            channel: *channel,
-            service: service.clone(),
-            protocol: protocol.to_string(),
-            port: *port,
-        },
-        session::Event::ChannelConnected { channel } => Event::ChannelConnected { channel: *channel },
+        session::Event::ChannelOpened { channel, service, protocol, port } => {
+            Event::ChannelOpened { channel, service, protocol: protocol.to_string(), port }
+        }
+        session::Event::ChannelConnected { channel } => Event::ChannelConnected { channel },
         session::Event::ChannelClosed { channel, by, how, reason, totals: sum } => Event::ChannelClosed {
-            channel: *channel,
+            channel,
             by: by.to_string(),
-            how: closing(*how).to_owned(),
-            reason: reason.clone(),
-            totals: totals(*sum),
+            how: closing(how).to_owned(),
+            reason,
+            totals: totals(sum),
         },
         session::Event::Operation {
             request,
@@ -83,44 +75,35 @@ fn event(event: &session::Event) -> Event {
             rule,
             reason,
         } => Event::Operation {
-            request: *request,
-            channel: *channel,
-            offset: *offset,
-            length: *length,
-            function: (*function).to_owned(),
-            text: text.clone(),
-            effect: effect(*what).to_owned(),
-            decision: decision(*decided),
-            rule: rule.clone(),
-            reason: reason.clone(),
+            request,
+            channel,
+            offset,
+            length,
+            function: function.to_owned(),
+            text,
+            effect: effect(what).to_owned(),
+            decision: decision(decided),
+            rule,
+            reason,
         },
-        session::Event::Answer { request, channel, offset, length, text, refused } => Event::Answer {
-            request: *request,
-            channel: *channel,
-            offset: *offset,
-            length: *length,
-            text: text.clone(),
-            refused: *refused,
-        },
-        session::Event::Observed { channel, tap: at, offset, fact, value } => Event::Observed {
-            channel: *channel,
-            tap: at.to_string(),
-            offset: *offset,
-            fact: fact.name().to_owned(),
-            value: value.clone(),
-        },
+        session::Event::Answer { request, channel, offset, length, text, refused } => {
+            Event::Answer { request, channel, offset, length, text, refused }
+        }
+        session::Event::Observed { channel, tap: at, offset, fact, value } => {
+            Event::Observed { channel, tap: at.to_string(), offset, fact: fact.name().to_owned(), value }
+        }
         session::Event::Refusal { request, channel, offset, length } => {
-            Event::Refusal { request: *request, channel: *channel, offset: *offset, length: *length }
+            Event::Refusal { request, channel, offset, length }
         }
         session::Event::Unframed { channel, tap: at, reason } => {
-            Event::Unframed { channel: *channel, tap: at.to_string(), reason: reason.clone() }
+            Event::Unframed { channel, tap: at.to_string(), reason }
         }
         session::Event::TermsChanged { policy, terms } => {
-            Event::TermsChanged { policy_hash: Bytes::copy_from_slice(&policy.0), terms: terms.clone() }
+            Event::TermsChanged { policy_hash: Bytes::copy_from_slice(&policy.0), terms }
         }
         session::Event::PathChanged { source } => Event::PathChanged { source: source.to_string() },
-        session::Event::Ending { cause, in_s } => Event::Ending { reason: cause.to_string(), in_s: *in_s },
-        session::Event::Note { text } => Event::Note { text: text.clone() },
+        session::Event::Ending { cause, in_s } => Event::Ending { reason: cause.to_string(), in_s },
+        session::Event::Note { text } => Event::Note { text },
     }
 }
 

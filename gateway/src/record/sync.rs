@@ -7,6 +7,7 @@
 
 use recording::{Position, Syncer};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use wire::SessionId;
 pub(super) struct SyncThread {
     ask: SyncSender<()>,
     progress: watch::Receiver<Progress>,
+    running: Running,
     thread: JoinHandle<()>,
 }
 
@@ -24,7 +26,30 @@ pub(super) struct SyncThread {
 struct Progress {
     reached: Position,
     failed: Option<String>,
-    running: Option<Instant>,
+}
+
+/// Since when the sync that runs now has been running. No news for anybody
+/// who waits for a sync, so it wakes nobody.
+type Running = Arc<Mutex<Option<Instant>>>;
+
+/// Tells when a recording's syncs have news.
+#[derive(Debug, Clone)]
+pub struct Syncs(watch::Receiver<Progress>);
+
+impl Syncs {
+    /// Those of a recording that is never synced.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(watch::channel(Progress::default()).1)
+    }
+
+    /// Waits for news. A thread that is gone without a word is a failure that
+    /// the tick finds; waiting here must not spin on it.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl SyncThread {
@@ -34,9 +59,11 @@ impl SyncThread {
         // after it was asked.
         let (ask, asked) = sync_channel(1);
         let (report, progress) = watch::channel(Progress::default());
+        let running = Running::default();
         let name = format!("sync-{}", id.to_string().get(..8).unwrap_or_default());
-        let thread = Builder::new().name(name).spawn(move || run(&syncer, &asked, &report))?;
-        Ok(Self { ask, progress, thread })
+        let shared = Arc::clone(&running);
+        let thread = Builder::new().name(name).spawn(move || run(&syncer, &asked, &report, &shared))?;
+        Ok(Self { ask, progress, running, thread })
     }
 
     /// Asks for a sync of all that is written by now.
@@ -57,20 +84,18 @@ impl SyncThread {
 
     /// How long the sync that runs now has been running.
     pub(super) fn pending_for(&self) -> Duration {
-        self.progress.borrow().running.map_or(Duration::ZERO, |since| since.elapsed())
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Waits for news. A thread that is gone without a word is a failure that
-    /// the tick finds; waiting here must not spin on it.
-    pub(super) async fn changed(&mut self) {
-        if self.progress.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    /// What tells of further syncs.
+    pub(super) fn news(&self) -> Syncs {
+        Syncs(self.progress.clone())
     }
 
     /// Ends the thread after the sync that runs.
     pub(super) fn stop(self) {
-        let Self { ask, thread, progress: _ } = self;
+        let Self { ask, thread, .. } = self;
         drop(ask);
         if thread.join().is_err() {
             tracing::error!("the thread that syncs a recording panicked");
@@ -78,17 +103,16 @@ impl SyncThread {
     }
 }
 
-fn run(syncer: &Syncer, asked: &Receiver<()>, report: &watch::Sender<Progress>) {
+fn run(syncer: &Syncer, asked: &Receiver<()>, report: &watch::Sender<Progress>, running: &Running) {
+    let runs = |since| *running.lock().unwrap_or_else(PoisonError::into_inner) = since;
     while asked.recv().is_ok() {
-        report.send_modify(|progress| progress.running = Some(Instant::now()));
+        runs(Some(Instant::now()));
         let synced = syncer.sync();
+        runs(None);
         let failed = synced.is_err();
-        report.send_modify(|progress| {
-            progress.running = None;
-            match synced {
-                Ok(position) => progress.reached = position,
-                Err(error) => progress.failed = Some(error.to_string()),
-            }
+        report.send_modify(|progress| match synced {
+            Ok(position) => progress.reached = position,
+            Err(error) => progress.failed = Some(error.to_string()),
         });
         if failed {
             return;
