@@ -210,3 +210,56 @@ fn a_peer_that_goes_on_and_on_is_given_up() {
         assert!(observer.is_over() && facts.is_empty(), "{start:?}: {facts:?}");
     }
 }
+
+/// Small packets that say nothing, one behind the other.
+#[test]
+fn a_peer_that_is_understood_without_end_is_given_up() {
+    let mut observer = Observer::new(Protocol::Tcp).expect("it is opaque");
+    let mut facts = Vec::new();
+    observer.observe(Direction::FromDevice, &[0], &mut facts);
+    observer.observe(Direction::FromClient, b"SSH-2.0-tool\r\n", &mut facts);
+    let ignore = [0, 0, 0, 12, 10, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for _ in 0..EXAMINED / ignore.len() - 1 {
+        observer.observe(Direction::FromClient, &ignore, &mut facts);
+        assert!(!observer.is_over());
+    }
+    observer.observe(Direction::FromClient, &ignore, &mut facts);
+    assert!(observer.is_over() && facts.len() == 1, "{facts:?}");
+}
+
+#[test]
+fn a_key_of_no_kind_is_no_host_key() {
+    let packet = |message: &[u8]| {
+        let length = u32::try_from(message.len() + 1).expect("short").to_be_bytes();
+        [&length[..], &[0], message].concat()
+    };
+    let reply = |kind: &[u8; 4]| packet(&[&[31, 0, 0, 0, 8, 0, 0, 0, 4][..], kind].concat());
+    let told = |kind| alone(Direction::FromDevice, &[b"SSH-2.0-a\r\n".to_vec(), reply(kind)].concat());
+    assert_eq!(told(b"\x1b[2J"), ["< ssh.version SSH-2.0-a"]);
+    assert!(told(b"ssh-")[1].starts_with("< ssh.host-key ssh- SHA256:"));
+}
+
+/// What stands behind a change of ciphers is encrypted, unless the server
+/// asked for a second hello (RFC 8446, appendix D.4).
+#[test]
+fn encrypted_handshakes_of_tls_are_not_read() {
+    let record = |kind: u8, content: &[u8]| {
+        [&[kind, 3, 3][..], &u16::try_from(content.len()).expect("short").to_be_bytes(), content].concat()
+    };
+    let hello = |random: &[u8], extensions: &[u8]| {
+        let body = [&[3, 3][..], random, &[0, 0x13, 1, 0], extensions].concat();
+        let length = u8::try_from(body.len()).expect("short");
+        record(22, &[&[2, 0, 0, length][..], &body].concat())
+    };
+    let change = record(20, &[1]);
+    let certificate = record(22, &[11, 0, 0, 7, 0, 0, 4, 0, 0, 1, 0xAA]);
+    let told = |records: &[&[u8]]| alone(Direction::FromDevice, &records.concat());
+    let hello_1_2 = hello(&[7; 32], &[]);
+    let (version, suite) = ("< tls.version 1.2".to_owned(), "< tls.cipher-suite 0x1301".to_owned());
+    assert_eq!(told(&[&hello_1_2, &change, &certificate]), [version, suite.clone()]);
+    assert_eq!(told(&[&hello_1_2, &certificate]).len(), 3);
+    let retry = hex::decode("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c").expect("hex");
+    let hello_1_3 = hello(&[7; 32], &[0, 6, 0, 43, 0, 2, 3, 4]);
+    let second = told(&[&hello(&retry, &[]), &change, &hello_1_3, &certificate]);
+    assert_eq!(second, ["< tls.version 1.3".to_owned(), suite]);
+}
