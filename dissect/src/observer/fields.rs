@@ -60,10 +60,23 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The first line without its end, and how long it was with it; `None` if
-/// its end has not come.
-pub(super) fn line(pending: &[u8]) -> Option<(&[u8], usize)> {
-    let end = pending.iter().position(|byte| *byte == b'\n')?;
-    let line = pending.get(..end)?;
-    Some((line.strip_suffix(b"\r").unwrap_or(line), end.saturating_add(1)))
+/// The beginning of a text of lines.
+pub(super) enum Line<'a> {
+    /// Its end has not come.
+    Partial,
+    /// It is longer than allowed, whether its end has come or not: what
+    /// arrives at once is read as what arrives in pieces.
+    TooLong,
+    /// The line without its end, and its length with it.
+    Whole(&'a [u8], usize),
+}
+
+/// The first line, of at most `most` bytes with its end.
+pub(super) fn line(pending: &[u8], most: usize) -> Line<'_> {
+    let reach = pending.get(..most).unwrap_or(pending);
+    let Some(end) = reach.iter().position(|byte| *byte == b'\n') else {
+        return if pending.len() > most { Line::TooLong } else { Line::Partial };
+    };
+    let line = pending.get(..end).unwrap_or_default();
+    Line::Whole(line.strip_suffix(b"\r").unwrap_or(line), end.saturating_add(1))
 }

@@ -4,7 +4,7 @@
 //! and no user information; of the header fields only those named here. Where
 //! credentials can stand nothing is looked at.
 
-use super::fields::line;
+use super::fields::{Line, line};
 use super::{FactName, Finds, Step, text};
 use crate::dissector::Direction;
 
@@ -22,8 +22,10 @@ pub(super) enum Stage {
 
 impl Stage {
     pub(super) fn step(&self, pending: &[u8], finds: &mut Finds<'_>) -> Step {
-        let Some((line, length)) = line(pending) else {
-            return if pending.len() > LONGEST_LINE { Step::Over } else { Step::Partial };
+        let (line, length) = match line(pending, LONGEST_LINE) {
+            Line::Partial => return Step::Partial,
+            Line::TooLong => return Step::Over,
+            Line::Whole(line, length) => (line, length),
         };
         let understood = match (self, finds.direction) {
             (Self::First, Direction::FromClient) => request(line, finds),

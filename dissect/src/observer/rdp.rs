@@ -2,7 +2,7 @@
 //! request and confirm ([MS-RDPBCGR] 2.2.1.1 and 2.2.1.2) in a TPKT
 //! (RFC 1006). TLS may follow it and is looked at as such.
 
-use super::fields::Fields;
+use super::fields::{Fields, Line, line};
 use super::{FactName, Finds, Stage, Step};
 use crate::dissector::Direction;
 
@@ -45,8 +45,8 @@ fn variable(packet: &[u8], code: u8) -> Option<Fields<'_>> {
 
 fn request(packet: &[u8], finds: &mut Finds<'_>) -> Option<()> {
     let mut fields = variable(packet, CONNECTION_REQUEST)?;
-    let cookie = fields.0.starts_with(b"Cookie: ").then(|| super::fields::line(fields.0)).flatten();
-    if let Some((cookie, length)) = cookie {
+    let cookie = fields.0.starts_with(b"Cookie: ").then(|| line(fields.0, LONGEST));
+    if let Some(Line::Whole(cookie, length)) = cookie {
         let kind = if cookie.starts_with(b"Cookie: mstshash=") { "user name" } else { "routing token" };
         finds.push(FactName::RdpCookie, kind);
         fields.take(length)?;

@@ -1,7 +1,7 @@
 //! SSH up to the change of keys: everything before it is in the clear
 //! (RFC 4253, sections 4.2, 6, 7 and 8).
 
-use super::fields::{Fields, line};
+use super::fields::{Fields, Line, line};
 use super::{EXAMINED, FactName, Finds, Step, text};
 use crate::dissector::Direction;
 use base64::Engine as _;
@@ -50,18 +50,18 @@ impl Stage {
 }
 
 fn lines(pending: &[u8], finds: &mut Finds<'_>) -> Step {
-    let Some((line, length)) = line(pending) else {
-        return if pending.len() > LONGEST_LINE { Step::Over } else { Step::Partial };
+    let (line, length) = match line(pending, LONGEST_LINE) {
+        Line::Partial => return Step::Partial,
+        Line::TooLong => return Step::Over,
+        Line::Whole(line, length) => (line, length),
     };
     if line.starts_with(b"SSH-") {
         finds.push(FactName::SshVersion, text(line));
         return Step::Taken(length, super::Stage::Ssh(Stage::Packets));
     }
     match finds.direction {
-        Direction::FromDevice if length <= LONGEST_LINE => {
-            Step::Taken(length, super::Stage::Ssh(Stage::Lines))
-        }
-        Direction::FromClient | Direction::FromDevice => Step::Over,
+        Direction::FromDevice => Step::Taken(length, super::Stage::Ssh(Stage::Lines)),
+        Direction::FromClient => Step::Over,
     }
 }
 
