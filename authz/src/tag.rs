@@ -538,6 +538,8 @@ mod tests {
         }
         let upper = Range::new(32, 47).unwrap();
         assert_eq!(value(db, upper, &bytes(&[0x3F, 0xC0]), 40, Some(&level)), None, "half of it");
+        let more = bytes(&[0x3F, 0xC0, 0, 0]);
+        assert_eq!(value(db, upper, &more, 40, Some(&level)), None, "half of it, whatever else is there");
         assert_eq!(value(db, written, &values, 16, None), None, "no type");
         let valve = tag("s7:db12[4.3]").unwrap();
         assert_eq!((range(&valve), valve.value), ((35, 35), typed(NumberKind::Bool, ByteOrder::Big)));
