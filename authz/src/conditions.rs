@@ -30,12 +30,13 @@ pub(crate) struct Conditions {
     pub(crate) windows: BTreeMap<WindowName, Window>,
     pub(crate) groups: BTreeMap<GroupName, BTreeSet<Handle>>,
     pub(crate) roles: BTreeSet<RoleName>,
+    lines: BTreeMap<WindowName, u32>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct File {
-    windows: BTreeMap<Spanned<String>, Spanned<WindowEntry>>,
+    windows: BTreeMap<Spanned<String>, WindowEntry>,
     groups: BTreeMap<Spanned<String>, GroupEntry>,
     roles: Vec<Spanned<String>>,
 }
@@ -43,11 +44,11 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WindowEntry {
-    time_zone: String,
+    time_zone: Spanned<String>,
     #[serde(default)]
-    weekly: Vec<String>,
+    weekly: Vec<Spanned<String>>,
     #[serde(default)]
-    dated: Vec<String>,
+    dated: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -75,12 +76,13 @@ impl Conditions {
         }
         let mut conditions = Self::default();
         for (name, entry) in file.windows {
-            let name = problems.take(parse(&document, &name, WindowName::parse));
-            let span = entry.span();
-            let entry = entry.into_inner();
+            let line = document.problem(&name.span(), "").line;
+            let Some(name) = problems.take(parse(&document, &name, WindowName::parse)) else { continue };
             let window = Window::new(&entry.time_zone, &entry.weekly, &entry.dated);
-            let window = problems.take(window.map_err(|error| document.problem(&span, error)));
-            conditions.windows.extend(name.zip(window));
+            let window = window
+                .map_err(|(place, error)| document.problem(&place.unwrap_or(entry.time_zone.span()), error));
+            conditions.lines.extend(line.map(|line| (name.clone(), line)));
+            conditions.windows.extend(problems.take(window).map(|window| (name, window)));
         }
         for (name, entry) in file.groups {
             let name = problems.take(parse(&document, &name, GroupName::parse));
@@ -93,6 +95,13 @@ impl Conditions {
             conditions.roles.extend(problems.take(parse(&document, text, RoleName::parse)));
         }
         conditions
+    }
+}
+
+impl Conditions {
+    /// Where a window is defined.
+    pub(crate) fn line(&self, window: &WindowName) -> Option<u32> {
+        self.lines.get(window).copied()
     }
 }
 

@@ -1,16 +1,20 @@
-//! Three judges held equal over random policies and operations: Casbin over
-//! the rows, the compiled terms, and a model of the language in plain loops
-//! that imports nothing of the other two.
+//! Four judges held equal over random policies, people, targets, operations
+//! and times: Casbin over the rows, the compiled terms, what the tools work
+//! out for people, and a model of the language in plain loops that imports
+//! nothing of the other three.
 
+use crate::analysis::{Calendar, Cell, Meeting, Outcome, Point, Reach, Spot, Unit, cells};
 use crate::crosscheck::compare;
 use crate::enforcer::Judge;
 use crate::reference::{self, Answer, Case, Model, Touch};
+use crate::tag::value_at;
 use crate::{Ask, Assurance, Circumstances, Files, Handle, Policy, TargetId, Terms, Verdict};
 use bytes::Bytes;
 use dissect::{
     Access, Area, ByteOrder, Class, Name, NameKind, NumberKind, Operation, Place, Protocol, Range, Values,
 };
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 const TARGETS: &str = r#"
 [[target]]
@@ -42,6 +46,9 @@ const CONDITIONS: &str = r#"
 [windows.now]
 time_zone = "UTC"
 weekly = ["mon 00:00 - sun 24:00"]
+[windows.day]
+time_zone = "Europe/Berlin"
+weekly = ["tue 08:00 - tue 18:00"]
 [windows.never]
 time_zone = "UTC"
 dated = ["2001-01-01 00:00 - 2001-01-02 00:00"]
@@ -59,12 +66,20 @@ g2, zone:press, group:hall
 g2, zone:packaging, group:yard
 ";
 
-const AT: &str = "2026-06-02T10:00:00Z";
+/// A Tuesday in Berlin, around the edges of the window `day`, with its hour.
+const TIMES: [(&str, u32); 5] = [
+    ("2026-06-02T05:59:59Z", 7),
+    ("2026-06-02T06:00:00Z", 8),
+    ("2026-06-02T10:00:00Z", 12),
+    ("2026-06-02T15:59:59Z", 17),
+    ("2026-06-02T16:00:00Z", 18),
+];
 
 fn term() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("window:now".to_owned()),
         Just("window:never".to_owned()),
+        Just("window:day".to_owned()),
         Just("from:192.0.2.0/24".to_owned()),
         Just("from:198.51.100.0/24".to_owned()),
         Just("mfa:webauthn".to_owned()),
@@ -373,43 +388,168 @@ fn whole_judge(policy: &Policy, terms: &Terms) -> Judge {
     Judge::new(rows.iter(), people, targets).unwrap()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+/// The single addresses or elements of an access.
+fn atoms(access: &Access) -> Vec<Option<Place>> {
+    match &access.place {
+        None => vec![None],
+        Some(Place::Range { area, range }) => (range.first()..=range.last())
+            .map(|address| Some(Place::Range { area: *area, range: Range::new(address, address).unwrap() }))
+            .collect(),
+        Some(Place::Name(name)) => match name.elements() {
+            Some(range) if name.element(range.first()).is_some() => {
+                (range.first()..=range.last()).map(|index| name.element(index).map(Place::Name)).collect()
+            }
+            Some(_) | None => vec![access.place.clone()],
+        },
+        Some(Place::Object(_)) => vec![access.place.clone()],
+    }
+}
 
-    #[test]
-    fn casbin_terms_and_model_say_the_same(
-        rules in prop::collection::vec(rule(), 0..16),
-        operations in prop::collection::vec(operation(), 1..24),
-        person in prop::sample::select(vec!["a", "a", "a", "b", "c"]),
-        target in prop::sample::select(vec!["plc", "plc", "plc", "other"]),
-        webauthn in any::<bool>(),
-        source in prop::sample::select(vec!["192.0.2.7", "198.51.100.7", "::ffff:192.0.2.9", "2001:db8::1"]),
-    ) {
-        let (model, policy) = policy(&rules);
-        let assurance =
-            if webauthn { Assurance::CertificateAndWebauthn } else { Assurance::CertificateAndTotp };
-        let circumstances = Circumstances { now: AT.parse().unwrap(), source: source.parse().unwrap(), assurance };
-        let (handle, id) = (Handle::parse(person).unwrap(), TargetId::parse(target).unwrap());
-        let ask = Ask {
-            person: &handle,
-            target: &id,
-            at: circumstances.now,
-            source: circumstances.source,
-            assurance,
-        };
-        let case = Case { person, target, webauthn, source };
-        let granted = policy.grant(&ask);
-        prop_assert_eq!(granted.is_ok(), model.grants(&case), "{:?}", granted.map(|_| ()));
-        let Ok(grant) = granted else { return Ok(()) };
-        let terms = Terms::from_bytes(&grant.terms().to_bytes()).unwrap();
-        let mut judge = whole_judge(&policy, &terms);
-        let offered = |operation: &&Operation| terms.content.services.iter().any(|(_, own)| *own == operation.protocol);
-        for operation in operations.iter().filter(offered) {
-            let verdict = terms.judge(operation, &circumstances);
-            let told = compare(&terms, &mut judge, operation, &circumstances);
-            prop_assert_eq!(told, Ok(()));
-            let expected = reference::judge(&model, &case, &touches(operation));
-            prop_assert_eq!(answer(&verdict), expected, "{:?}\n{:?}\n{:#?}", operation, verdict, model);
+/// The same from what the tools work out, atom by atom.
+fn tools_answer(
+    policy: &Policy,
+    case: &Case<'_>,
+    operation: &Operation,
+    circumstances: &Circumstances,
+) -> Answer {
+    let target = policy.inventory().target(&TargetId::parse(case.target).unwrap()).unwrap();
+    let standing = Reach::new(policy, &format!("person:{}", case.person)).on(target);
+    let cells = cells(&[&standing]);
+    let mut calendar = Calendar::new(circumstances.now, &[policy]);
+    let mut answers = Vec::new();
+    for access in &operation.accesses {
+        for atom in atoms(access) {
+            let here = |cell: &&Cell| cell.has(operation.protocol, access.class, access.unit, atom.as_ref());
+            // A place that no rule names has a cell of its own making.
+            let own = atom.clone().map(|atom| Cell {
+                protocol: operation.protocol,
+                class: access.class,
+                unit: access.unit.map_or(Unit::Any, Unit::One),
+                spot: match atom {
+                    Place::Range { area, range } => Spot::Range(area, range),
+                    Place::Name(_) | Place::Object(_) => Spot::Named(atom),
+                },
+            });
+            let Some(cell) = cells.iter().find(here).or(own.as_ref()) else {
+                answers.push(Answer::Deny);
+                continue;
+            };
+            let tag = atom.as_ref().and_then(|atom| {
+                target.tags.iter().find(|tag| {
+                    tag.protocol == operation.protocol
+                        && tag.place.covers(atom)
+                        && tag.unit.is_none_or(|unit| Some(unit) == access.unit)
+                })
+            });
+            let value = atom.as_ref().and_then(|atom| value_at(access, atom, tag));
+            let point = Point {
+                at: circumstances.now,
+                source: circumstances.source.to_canonical(),
+                assurance: circumstances.assurance,
+                value,
+            };
+            let outcome =
+                Meeting::at(&standing, cell).judge(|predicate| point.truth(predicate, 0, &mut calendar));
+            answers.push(match outcome {
+                Outcome::Allow(rule) => Answer::Allow(rule.line),
+                Outcome::Needs(rule, _) => Answer::Needs(rule.line),
+                Outcome::Deny(_) => Answer::Deny,
+            });
         }
     }
+    if answers.contains(&Answer::Deny) {
+        return Answer::Deny;
+    }
+    let needs = answers.iter().find(|answer| matches!(answer, Answer::Needs(_)));
+    needs.or_else(|| answers.first()).copied().unwrap_or(Answer::Deny)
+}
+
+/// Somebody who asks for a target.
+type Asked = (&'static str, &'static str, bool, &'static str, (&'static str, u32));
+
+fn asked() -> impl Strategy<Value = Asked> {
+    (
+        prop::sample::select(vec!["a", "a", "a", "b", "c"]),
+        prop::sample::select(vec!["plc", "plc", "plc", "other"]),
+        any::<bool>(),
+        prop::sample::select(vec!["192.0.2.7", "198.51.100.7", "::ffff:192.0.2.9", "2001:db8::1"]),
+        prop::sample::select(TIMES.to_vec()),
+    )
+}
+
+/// All four about some operations; gives back how many were compared.
+fn compare_all(
+    rules: &[[String; 5]],
+    operations: &[Operation],
+    asked: Asked,
+) -> Result<usize, TestCaseError> {
+    let (person, target, webauthn, source, (at, hour)) = asked;
+    let (model, policy) = policy(rules);
+    let assurance = if webauthn { Assurance::CertificateAndWebauthn } else { Assurance::CertificateAndTotp };
+    let circumstances =
+        Circumstances { now: at.parse().unwrap(), source: source.parse().unwrap(), assurance };
+    let (handle, id) = (Handle::parse(person).unwrap(), TargetId::parse(target).unwrap());
+    let ask =
+        Ask { person: &handle, target: &id, at: circumstances.now, source: circumstances.source, assurance };
+    let case = Case { person, target, webauthn, source, hour };
+    let granted = policy.grant(&ask);
+    prop_assert_eq!(granted.is_ok(), model.grants(&case), "{:?}", granted.map(|_| ()));
+    let Ok(grant) = granted else { return Ok(1) };
+    let terms = Terms::from_bytes(&grant.terms().to_bytes()).unwrap();
+    let mut judge = whole_judge(&policy, &terms);
+    let offered =
+        |operation: &&Operation| terms.content.services.iter().any(|(_, own)| *own == operation.protocol);
+    let mut compared = 0;
+    for operation in operations.iter().filter(offered) {
+        let verdict = terms.judge(operation, &circumstances);
+        let told = compare(&terms, &mut judge, operation, &circumstances);
+        prop_assert_eq!(told, Ok(()));
+        let expected = reference::judge(&model, &case, &touches(operation));
+        prop_assert_eq!(answer(&verdict), expected, "{:?}\n{:?}\n{:#?}", operation, verdict, model);
+        let of_tools = tools_answer(&policy, &case, operation, &circumstances);
+        prop_assert_eq!(of_tools, expected, "{:?}\n{:?}\n{:#?}", operation, verdict, model);
+        compared += 1;
+    }
+    Ok(compared)
+}
+
+/// Random cases until so many were compared.
+fn compare_cases(count: usize) {
+    let strategy = (prop::collection::vec(rule(), 0..16), prop::collection::vec(operation(), 1..24), asked());
+    let mut compared = 0;
+    while compared < count {
+        let mut runner = TestRunner::new(ProptestConfig {
+            cases: 256,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        });
+        let so_far = std::cell::Cell::new(compared);
+        let ran = runner.run(&strategy, |(rules, operations, asked)| {
+            so_far.set(so_far.get() + compare_all(&rules, &operations, asked)?);
+            Ok(())
+        });
+        ran.unwrap_or_else(|failure| panic!("{failure}"));
+        compared = so_far.get();
+    }
+    println!("{compared} cases, no difference");
+}
+
+#[test]
+fn casbin_terms_tools_and_model_say_the_same() {
+    compare_cases(20_000);
+}
+
+#[test]
+#[ignore = "a million cases take many minutes"]
+fn casbin_terms_tools_and_model_say_the_same_a_million_times() {
+    compare_cases(1_000_000);
+}
+
+#[test]
+fn the_model_knows_nothing_of_what_it_is_compared_with() {
+    let source = include_str!("reference.rs");
+    assert!(
+        !source.contains("crate::") && !source.contains("super::") && !source.contains("use "),
+        "{source}"
+    );
 }

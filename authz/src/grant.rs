@@ -135,6 +135,13 @@ impl Policy {
         Ok(Grant { target: target.clone(), terms: Arc::new(terms) })
     }
 
+    /// Whether a person may do anything at all on a target.
+    pub fn lets_in(&self, person: &Handle, target: &TargetId) -> bool {
+        let of_person = self.rules_of(&format!("person:{person}"));
+        let target = self.inventory().target(target);
+        target.is_some_and(|target| !services(target, &self.rules_on(target, of_person)).is_empty())
+    }
+
     /// The targets on which a person may do anything at all.
     pub fn targets_for(&self, person: &Handle) -> Vec<&Target> {
         let of_person = self.rules_of(&format!("person:{person}"));
@@ -245,7 +252,7 @@ fn term_with_the_grant(class: Class) -> TermRule {
 }
 
 /// What a rule means on a target; `None` if it can't apply there.
-fn scope_on(target: &Target, rule: &Rule) -> Option<Scope> {
+pub(crate) fn scope_on(target: &Target, rule: &Rule) -> Option<Scope> {
     let action = &rule.action;
     let mut protocols = target.services.values().map(|service| service.protocol);
     if !protocols.any(|protocol| action.protocol.is_none_or(|own| own == protocol)) {

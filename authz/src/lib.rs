@@ -13,11 +13,15 @@
 //! file. What can't be parsed, known or agreed on is refused.
 
 mod action;
+mod analysis;
+mod cases;
+mod compare;
 mod condition;
 mod conditions;
 mod crosscheck;
 mod document;
 mod enforcer;
+mod explain;
 mod facts;
 mod files;
 mod grant;
@@ -25,14 +29,17 @@ mod hint;
 mod index;
 mod inventory;
 mod judge;
+mod learn;
 mod links;
 mod model;
 mod names;
 mod policy;
 mod problem;
+mod review;
 mod rows;
 mod rules;
 mod scope;
+mod table;
 mod tag;
 mod terms;
 mod value;
@@ -47,14 +54,19 @@ mod equal;
 mod reference;
 
 pub use action::{NotAPlace, place};
+pub use cases::{CaseResult, parse_time};
+pub use compare::{Change, Difference, Entry, Note};
+pub use explain::{Explanation, Part, Question, Ruled, Way};
 pub use files::{Files, PolicyHash};
 pub use grant::{Ask, Grant, Refusal};
 pub use inventory::{Inventory, Limits, Mode, Service, Target};
+pub use learn::{Learnt, Lessons, Proposal};
 pub use names::{
     GroupName, Handle, NameError, RoleName, ServiceName, TagName, TargetId, WindowName, ZoneName,
 };
 pub use policy::Policy;
 pub use problem::{Problem, Problems, Warning};
+pub use table::{Row, Table};
 pub use tag::{ByteOrder, Tag, ValueType};
 pub use terms::{Terms, TermsError};
 pub use verdict::{Assurance, Circumstances, Obligation, Reason, Refused, RuleId, Unknown, Verdict};

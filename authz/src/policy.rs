@@ -78,7 +78,14 @@ impl Policy {
         &self.inventory
     }
 
-    /// What is valid and yet probably not meant.
+    /// How many rules and how many links `policy.csv` has.
+    pub fn counts(&self) -> (usize, usize) {
+        let links = self.rules.people.iter().chain(self.rules.targets.iter());
+        (self.rules.all.len(), links.filter(|link| link.line > 0).count())
+    }
+
+    /// What is valid and yet probably not meant, as far as it is cheap to
+    /// find; [`Policy::review`] finds the rest.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }

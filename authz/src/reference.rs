@@ -15,6 +15,8 @@ pub(crate) struct Case<'a> {
     pub(crate) target: &'a str,
     pub(crate) webauthn: bool,
     pub(crate) source: &'a str,
+    /// The hour in Berlin, on a Tuesday.
+    pub(crate) hour: u32,
 }
 
 /// One address that an operation touches, with all registers of the access.
@@ -219,6 +221,7 @@ fn weigh(condition: &str, case: &Case<'_>, touch: &Touch) -> Option<bool> {
     let truths: Vec<Option<bool>> = condition
         .split(" & ")
         .map(|term| match term.split_once(':') {
+            Some(("window", "day")) => Some((8..18).contains(&case.hour)),
             Some(("window", name)) => Some(name == "now"),
             Some(("from", network)) => {
                 let source = case.source.trim_start_matches("::ffff:");

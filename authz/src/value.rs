@@ -154,6 +154,23 @@ impl Bounds {
         }
     }
 
+    /// The least and the greatest integer within; the second below the first
+    /// if there is none.
+    pub(crate) fn integers(&self) -> (i128, i128) {
+        let high = i128::from(self.high.mantissa).div_euclid(self.high.power());
+        (self.sample().into(), high)
+    }
+
+    /// The bounds as a binary64 can hold them.
+    pub(crate) fn doubles(&self) -> (f64, f64) {
+        (self.low.nearest_double(), self.high.nearest_double())
+    }
+
+    /// The bounds as a binary32 can hold them.
+    pub(crate) fn floats(&self) -> (f32, f32) {
+        (self.low.nearest_float(), self.high.nearest_float())
+    }
+
     /// An integer within, or the nearest one to the lower bound.
     pub(crate) fn sample(&self) -> i64 {
         let low = i128::from(self.low.mantissa);

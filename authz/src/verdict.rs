@@ -29,6 +29,15 @@ pub enum Assurance {
     CertificateAndWebauthn,
 }
 
+impl Assurance {
+    /// The assurance of which `Display` gives these words.
+    pub fn from_words(words: &str) -> Option<Self> {
+        [Self::CertificateAndTotp, Self::CertificateAndWebauthn]
+            .into_iter()
+            .find(|one| one.to_string() == words)
+    }
+}
+
 impl fmt::Display for Assurance {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

@@ -9,9 +9,10 @@ use crate::hint::nearest;
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
+use toml::Spanned;
 
 /// A checked window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Window {
     zone: TimeZone,
     spans: Vec<Span>,
@@ -33,20 +34,42 @@ enum Span {
     },
 }
 
+/// A text with its place in the file.
+type Text = Spanned<String>;
+
+/// What is wrong, and where.
+type Misplaced = (Option<std::ops::Range<usize>>, String);
+
 /// Open from the first to the second instant, the second excluded.
 pub(crate) type Open = (Timestamp, Timestamp);
 
 impl Window {
-    /// Checks a definition.
-    pub(crate) fn new(zone: &str, weekly: &[String], dated: &[String]) -> Result<Self, String> {
-        let zone = TimeZone::get(zone).map_err(|_| unknown_zone(zone))?;
-        let weekly = weekly.iter().map(|text| parse_weekly(text));
-        let dated = dated.iter().map(|text| parse_dated(text));
+    /// Checks a definition; what is wrong comes with its place in the file.
+    pub(crate) fn new(zone: &Text, weekly: &[Text], dated: &[Text]) -> Result<Self, Misplaced> {
+        let place = |text: &Text, error| (Some(text.span()), error);
+        let known = TimeZone::get(zone.get_ref()).map_err(|_| place(zone, unknown_zone(zone.get_ref())))?;
+        let weekly =
+            weekly.iter().map(|text| parse_weekly(text.get_ref()).map_err(|error| place(text, error)));
+        let dated = dated.iter().map(|text| parse_dated(text.get_ref()).map_err(|error| place(text, error)));
         let spans = weekly.chain(dated).collect::<Result<Vec<_>, _>>()?;
         if spans.is_empty() {
-            return Err("a window needs weekly or dated times".to_owned());
+            return Err((None, "a window needs weekly or dated times".to_owned()));
         }
-        Ok(Self { zone, spans })
+        Ok(Self { zone: known, spans })
+    }
+
+    /// The time zone in which it was written.
+    pub(crate) fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// When the last of its dated times is over.
+    pub(crate) fn last_dated(&self) -> Option<Timestamp> {
+        let ends = self.spans.iter().filter_map(|span| match span {
+            Span::Dated { until, .. } => self.instant(*until),
+            Span::Weekly { .. } => None,
+        });
+        ends.max()
     }
 
     /// The open times from `from` to `until`, in order, apart from each other.
@@ -177,8 +200,9 @@ mod tests {
     use super::*;
 
     fn window(zone: &str, weekly: &[&str], dated: &[&str]) -> Result<Window, String> {
-        let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-        Window::new(zone, &own(weekly), &own(dated))
+        let own = |text: &str| Spanned::new(0..text.len(), text.to_owned());
+        let all = |texts: &[&str]| texts.iter().map(|text| own(text)).collect::<Vec<_>>();
+        Window::new(&own(zone), &all(weekly), &all(dated)).map_err(|(_, error)| error)
     }
 
     fn open(window: &Window, from: &str, until: &str) -> Vec<(String, String)> {

@@ -1,9 +1,11 @@
 //! Policy folders from outside: what is let in, what is refused, what is
 //! judged.
 
+mod damaged;
 mod folder;
 mod protocols;
 mod sample;
+mod tools;
 mod traps;
 
 use authz::{Ask, Assurance, Circumstances, Files, Grant, Handle, Policy, Problems, Refusal, TargetId};
