@@ -134,11 +134,6 @@ impl Channel {
         }
     }
 
-    /// Whether a request waits for its turn.
-    pub(crate) fn has_head(&self) -> bool {
-        self.head.is_some()
-    }
-
     /// When the oldest request under way is overdue.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.due.deadline()

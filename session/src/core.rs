@@ -225,7 +225,7 @@ impl Core {
     /// Deals with all that a channel can do now. Where requests are paced
     /// every channel gets its turn.
     fn serve(&mut self, channel: u32, actions: &mut Vec<Action>) {
-        if self.desk.pace.is_set() {
+        if self.desk.is_paced() {
             return self.serve_all(actions);
         }
         self.with(channel, actions, |channel, desk, actions| {
@@ -263,9 +263,8 @@ impl Core {
 
     /// When a request that waits for the pace may go.
     fn next_pace(&self) -> Duration {
-        let waits = self.channels.values().any(Channel::has_head);
-        let next = self.desk.pace.next(self.desk.now);
-        if waits && next > self.desk.now { next } else { Duration::MAX }
+        let heads = self.channels.values().filter_map(|channel| channel.head_due(&self.desk));
+        heads.filter(|due| *due > self.desk.now).min().unwrap_or(Duration::MAX)
     }
 
     /// From the next request on other terms hold.

@@ -6,8 +6,10 @@ use crate::input::Setup;
 use crate::judge::Judge;
 use crate::pace::Pace;
 use crate::record::{Body, Entry, Event};
-use authz::Mode;
-use dissect::Effect;
+use authz::{Mode, RuleId};
+use dissect::{Content, Effect};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The session's shared state.
@@ -15,7 +17,10 @@ use std::time::Duration;
 pub(crate) struct Desk {
     pub(crate) now: Duration,
     pub(crate) judge: Judge,
-    pub(crate) pace: Pace,
+    /// What the target is spared.
+    pace: Pace,
+    /// What rules with a rate demand, each of its own requests.
+    paces: BTreeMap<(RuleId, NonZeroU32), Pace>,
     pub(crate) counts: Counts,
     pub(crate) answer_timeout: Duration,
     /// Requests that may be owed an answer at once, per channel.
@@ -44,6 +49,7 @@ impl Desk {
             now: Duration::ZERO,
             judge: Judge::new(setup.terms, setup.source, setup.assurance, setup.started),
             pace: Pace::new(setup.limits.requests_per_second),
+            paces: BTreeMap::new(),
             counts: Counts::default(),
             answer_timeout: setup.limits.answer_timeout,
             outstanding: usize::from(setup.limits.outstanding).max(1),
@@ -57,6 +63,32 @@ impl Desk {
     pub(crate) fn begin(&mut self, now: Duration) {
         self.now = self.now.max(now);
         self.turn = self.turn.saturating_add(1);
+    }
+
+    /// Whether requests may have to wait for their pace.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.pace.is_set() || self.judge.has_rates()
+    }
+
+    /// When a request may go: now, or later.
+    pub(crate) fn due(&self, content: &Content) -> Duration {
+        let own = match content {
+            Content::Operation(operation) => self.judge.rate(self.now, operation),
+            Content::Malformed { .. } => None,
+        };
+        let of_rule = own.and_then(|rate| self.paces.get(&rate)).map(|pace| pace.next(self.now));
+        self.pace.next(self.now).max(of_rule.unwrap_or_default())
+    }
+
+    /// Takes note of a request that is dealt with now.
+    pub(crate) fn take_turn(&mut self, content: &Content) {
+        self.pace.take(self.now);
+        if let Content::Operation(operation) = content
+            && let Some((rule, rate)) = self.judge.rate(self.now, operation)
+        {
+            let pace = self.paces.entry((rule, rate)).or_insert_with(|| Pace::new(Some(rate.get())));
+            pace.take(self.now);
+        }
     }
 
     /// The next request's number.

@@ -35,5 +35,6 @@ pub use action::{Action, Counts, Notice, Refusal};
 pub use ending::{EndCause, How};
 pub use input::{By, Input, PIECE, Setup};
 pub use intake::BUFFERED;
+pub use judge::{Judgement, judge};
 pub use record::{Body, Decision, Entry, Event, Tap, Totals, UNASKED};
 pub use taps::REACH;

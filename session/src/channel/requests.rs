@@ -12,6 +12,7 @@ use bytes::Bytes;
 use dissect::{
     Carriage, Content, Direction, Effect, Expects, Framing, Malformed, Operation, Request, Unframed,
 };
+use std::time::Duration;
 
 /// A request that is cut and decoded.
 #[derive(Debug)]
@@ -59,6 +60,14 @@ impl Channel {
         self.release(desk, actions)?;
         self.send_denials(desk, actions);
         Ok(Step::Done)
+    }
+
+    /// When the request that waits for its turn may go by its pace.
+    pub(crate) fn head_due(&self, desk: &Desk) -> Option<Duration> {
+        match self.protocol.carriage() {
+            Carriage::Decoded => self.head.as_ref().map(|head| desk.due(&head.request.content)),
+            Carriage::Opaque => None,
+        }
     }
 
     /// Sends what is recorded for the device, in order, as far as storage has
@@ -144,7 +153,7 @@ impl Channel {
                 return Ok(false);
             }
         }
-        Ok(desk.pace.next(desk.now) <= desk.now)
+        Ok(desk.due(&request.content) <= desk.now)
     }
 
     /// Requests that may be under way: no more than the target's limit, and
@@ -157,7 +166,7 @@ impl Channel {
     fn judge(&mut self, head: Head, desk: &mut Desk, actions: &mut Vec<Action>) -> Result<(), Close> {
         match self.protocol.carriage() {
             Carriage::Opaque => return self.pass(head, desk, actions),
-            Carriage::Decoded => desk.pace.take(desk.now),
+            Carriage::Decoded => desk.take_turn(&head.request.content),
         }
         let judged = match &head.request.content {
             Content::Operation(operation) => Judged {

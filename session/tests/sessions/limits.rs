@@ -1,6 +1,6 @@
 //! What a target is spared, and what the gateway keeps.
 
-use crate::sim::{Options, SECOND, Sim, answer, frames, read};
+use crate::sim::{Options, Rights, SECOND, Sim, answer, frames, read, terms};
 use authz::Limits;
 use dissect::Protocol;
 use session::{BUFFERED, Input, PIECE, Refusal};
@@ -61,6 +61,24 @@ fn requests_are_held_to_the_pace_and_never_refused_for_it() {
     sim.wait(8 * SECOND);
     assert_eq!(sim.sent_to_device(1), requests.concat());
     assert_eq!(sim.sent_to_device(2), requests.concat());
+}
+
+#[test]
+fn a_rule_with_a_rate_paces_its_own_requests_and_no_others() {
+    let mut sim = Sim::new(with(Limits { outstanding: 1000, ..Limits::default() }));
+    sim.open(1, Protocol::Modbus);
+    sim.open(2, Protocol::Modbus);
+    sim.give(Input::NewTerms(terms(Rights::Paced)));
+    let slow: Vec<_> = (0..40).map(|id| read(id, 0, 1)).collect();
+    let fast: Vec<_> = (0..40).map(|id| read(id, 10, 1)).collect();
+    sim.client_says(1, &slow.concat());
+    sim.client_says(2, &fast.concat());
+    assert_eq!(sim.sent_to_device(2), fast.concat(), "nothing holds these back");
+    sim.wait(4 * SECOND);
+    let sent = frames(sim.sent_to_device(1)).len();
+    assert!((20..=22).contains(&sent), "{sent} requests in 4 s at 5/s");
+    sim.wait(4 * SECOND);
+    assert_eq!(sim.sent_to_device(1), slow.concat(), "held back and not refused");
 }
 
 #[test]

@@ -77,12 +77,19 @@ p, person:tech-1@vendor-a, press-line/plc7, modbus:read:holding[0-9], window:eve
 p, person:tech-1@vendor-a, press-line/plc7, tcp:use, window:evening & opaque-accepted, allow
 ";
 
+/// A few registers to read, some of them slowly.
+const PACED: &str = "\
+p, person:tech-1@vendor-a, press-line/plc7, modbus:read:holding[0-9], rate:5/s, allow
+p, person:tech-1@vendor-a, press-line/plc7, modbus:read:holding[10-19], , allow
+";
+
 /// Which of the policies holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rights {
     Wide,
     Narrow,
     Evening,
+    Paced,
 }
 
 pub(crate) fn started() -> Timestamp {
@@ -91,13 +98,14 @@ pub(crate) fn started() -> Timestamp {
 
 /// The terms of a grant under one of the policies.
 pub(crate) fn terms(rights: Rights) -> Arc<Terms> {
-    static TERMS: OnceLock<[Arc<Terms>; 3]> = OnceLock::new();
-    let [wide, narrow, evening] =
-        TERMS.get_or_init(|| [WIDE, NARROW, EVENING].map(|rules| compile(rules, "tech-1@vendor-a")));
+    static TERMS: OnceLock<[Arc<Terms>; 4]> = OnceLock::new();
+    let [wide, narrow, evening, paced] =
+        TERMS.get_or_init(|| [WIDE, NARROW, EVENING, PACED].map(|rules| compile(rules, "tech-1@vendor-a")));
     Arc::clone(match rights {
         Rights::Wide => wide,
         Rights::Narrow => narrow,
         Rights::Evening => evening,
+        Rights::Paced => paced,
     })
 }
 
@@ -169,7 +177,8 @@ pub(crate) fn allowed(rights: Rights, frame: &[u8]) -> bool {
         (Rights::Wide, 1..=4) => true,
         (Rights::Wide, 6) => (100..=199).contains(&word(8)) && word(10) <= 900,
         (Rights::Narrow | Rights::Evening, 3) => word(8) + word(10) <= 10,
-        (Rights::Wide | Rights::Narrow | Rights::Evening, _) => false,
+        (Rights::Paced, 3) => word(8) + word(10) <= 20,
+        (Rights::Wide | Rights::Narrow | Rights::Evening | Rights::Paced, _) => false,
     }
 }
 
@@ -299,7 +308,7 @@ impl Sim {
 
     pub(crate) fn give(&mut self, input: Input) {
         if let Input::NewTerms(new) = &input {
-            let all = [Rights::Wide, Rights::Narrow, Rights::Evening];
+            let all = [Rights::Wide, Rights::Narrow, Rights::Evening, Rights::Paced];
             self.rights = all.into_iter().find(|rights| *new == terms(*rights)).unwrap();
         }
         let mut actions = Vec::new();

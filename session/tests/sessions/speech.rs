@@ -186,7 +186,7 @@ pub(crate) fn allowed(protocol: Protocol, rights: Rights, frame: &[u8]) -> bool 
     match rights {
         Rights::Wide => !writes || ((100..=199).contains(&register) && value <= 900),
         Rights::Narrow => !writes && register < 10,
-        Rights::Evening => false,
+        Rights::Evening | Rights::Paced => false,
     }
 }
 
