@@ -38,8 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use client::{Client, ClientError};
 pub use messages::{
-    Applied, ClockReport, Disabled, ImportReply, ImportRequest, Killed, PersonReport, PolicyReport, Problems,
-    SessionList, SessionReport, Unlocked,
+    Applied, ApplyRequest, ClockReport, Disabled, ImportReply, ImportRequest, Killed, PersonReport,
+    PolicyReport, Problems, SessionList, SessionReport, Unlocked,
 };
 use refusal::Refusal;
 
@@ -122,6 +122,7 @@ fn router(office: Arc<Office>) -> Router {
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}/kill", post(sessions::kill))
         .route("/v1/policy", get(policy::status))
+        .route("/v1/policy/preview", get(policy::preview))
         .route("/v1/policy/apply", post(policy::apply))
         .route("/v1/clock", get(clock::status))
         .route("/v1/clock/accept", post(clock::accept))

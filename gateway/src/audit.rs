@@ -67,6 +67,8 @@ pub enum Kind {
     PolicyApplied,
     /// A policy was refused.
     PolicyRefused,
+    /// The policy folder changed; nothing was applied.
+    PolicyFolder,
     /// A key was mapped to a person.
     PersonImported,
     /// A person was disabled.

@@ -9,6 +9,7 @@ mod arguments;
 mod check;
 mod enrol;
 mod exit;
+mod policy;
 mod print;
 mod remote;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use crate::office::{Office, OfficeError};
 use crate::quic::Endpoint;
 use crate::run::{RunError, run};
 use crate::shutdown::Drained;
-use arguments::{Arguments, Command, PolicyCommand};
+use arguments::{Arguments, Command};
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
@@ -63,16 +64,9 @@ where
         Command::Check { config } => check::configuration(&config, arguments.connection.form()),
         Command::User(command) => remote::user(&arguments.connection, command),
         Command::Sessions(command) => remote::sessions(&arguments.connection, command),
-        Command::Policy(PolicyCommand::Actions) => actions(arguments.connection.form()),
-        Command::Policy(command) => remote::policy(&arguments.connection, command),
+        Command::Policy(command) => policy::run(&arguments.connection, command),
         Command::Clock(command) => remote::clock(&arguments.connection, command),
     }
-}
-
-/// `policy actions`: the vocabulary of rules, which no configuration changes.
-fn actions(form: print::Form) -> Result<Exit, Failure> {
-    print::answer(form, &authz::vocabulary(), |words| print::actions(words))?;
-    Ok(Exit::Done)
 }
 
 fn start<S, F>(config: &Path, serve: S) -> Result<Exit, Failure>

@@ -59,10 +59,12 @@ pub struct PolicySettings {
 }
 
 /// Whether a policy folder must carry its manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
     /// A folder without one is refused.
     Required,
+    /// A folder without one that this key signed is refused.
+    Signed(recording::PublicKey),
     /// One that is there must match.
     Optional,
 }

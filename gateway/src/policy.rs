@@ -6,10 +6,15 @@
 //! snapshot, then swaps it in and tells the sessions; with any problem nothing
 //! changes. Decisions themselves are taken by the `authz` crate.
 
+mod checkout;
 mod manifest;
+mod preview;
+#[cfg(test)]
+mod races;
+mod watching;
 
 use crate::audit::{Audit, AuditError, Figure, Kind};
-use crate::config::{Manifest, PolicySettings};
+use crate::config::PolicySettings;
 use crate::problem::Problem;
 use crate::state::{PolicySnapshot, State, StateError};
 use authz::{Files, Policy, PolicyHash, Problems};
@@ -17,6 +22,10 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
+
+pub use manifest::{SealError, Sealed, seal};
+pub use preview::{Fate, Preview, SessionEffect};
+pub(crate) use watching::walk as watch_folder;
 
 /// The author of the snapshot that the very first start applies.
 pub const FIRST_START: &str = "first start";
@@ -41,6 +50,14 @@ pub enum PolicyError {
     /// The manifest does not fit, or is missing where one is demanded.
     #[error("{0}")]
     Manifest(Problem),
+    /// The folder is not what was looked at before.
+    #[error("the folder has changed since: it holds policy {found} now, not {expected}; look again")]
+    Moved {
+        /// What was to be applied.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
     /// The stored snapshot is not a valid policy.
     #[error("the applied policy in the state can't be used: {0}")]
     Stored(Problems),
@@ -59,6 +76,9 @@ pub struct Changes {
     pub hash: String,
     /// SHA-256 of the one before.
     pub before: String,
+    /// The commit, where the folder lies in a git checkout. Whether its files
+    /// differ from the commit is not known.
+    pub commit: Option<String>,
     /// Lines that are new, with their files.
     pub added: Vec<Line>,
     /// Lines that are gone.
@@ -119,7 +139,8 @@ impl PolicyHolder {
             Some(snapshot) => from_snapshot(&snapshot)?,
             None => {
                 let policy = read_folder(&settings)?;
-                bring_into_force(&*state, &audit, policy, FIRST_START)?
+                let commit = checkout::commit(&settings.dir);
+                bring_into_force(&*state, &audit, policy, FIRST_START, commit.as_deref())?
             }
         };
         let (current, _) = watch::channel(Arc::new(applied));
@@ -141,20 +162,61 @@ impl PolicyHolder {
         self.current.subscribe()
     }
 
+    /// The same for whoever was granted something under the policy of that
+    /// hash: one that came into force since then is heard of at once. The
+    /// policy comes along where it still is that one.
+    pub fn subscribe_since(
+        &self,
+        granted: PolicyHash,
+    ) -> (watch::Receiver<Arc<Applied>>, Option<Arc<Policy>>) {
+        let mut receiver = self.subscribe();
+        let applied = Arc::clone(&receiver.borrow_and_update().policy);
+        if applied.hash() == granted {
+            return (receiver, Some(applied));
+        }
+        receiver.mark_changed();
+        (receiver, None)
+    }
+
     /// Brings the folder's content into force. Blocks on the disk.
     ///
     /// # Errors
     /// With any problem the old policy stays; the refusal is an event.
     pub fn apply(&self, by: &str) -> Result<Changes, PolicyError> {
+        self.apply_checked(by, |_| Ok(()))
+    }
+
+    /// The same, only if the folder holds the policy of that hash: what was
+    /// shown is what is taken.
+    ///
+    /// # Errors
+    /// [`PolicyError::Moved`] where the folder holds another one.
+    pub fn apply_expected(&self, by: &str, expected: &str) -> Result<Changes, PolicyError> {
+        self.apply_checked(by, |policy| {
+            let found = policy.hash().to_string();
+            if found == expected {
+                return Ok(());
+            }
+            Err(PolicyError::Moved { expected: expected.chars().take(64).collect(), found })
+        })
+    }
+
+    fn apply_checked(
+        &self,
+        by: &str,
+        check: impl FnOnce(&Policy) -> Result<(), PolicyError>,
+    ) -> Result<Changes, PolicyError> {
         let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let policy = read_folder(&self.settings).inspect_err(|error| self.tell_refused(error, by))?;
+        let read = read_folder(&self.settings).and_then(|policy| check(&policy).map(|()| policy));
+        let policy = read.inspect_err(|error| self.tell_refused(error, by))?;
+        let commit = checkout::commit(&self.settings.dir);
         let before = self.current();
         let warnings = policy.warnings().iter().map(ToString::to_string).collect();
-        let applied = bring_into_force(&*self.state, &self.audit, policy, by)?;
+        let applied = bring_into_force(&*self.state, &self.audit, policy, by, commit.as_deref())?;
         let (added, removed) = differences(before.files(), applied.policy.files());
         let hash = applied.policy.hash().to_string();
         self.current.send_replace(Arc::new(applied));
-        Ok(Changes { hash, before: before.hash().to_string(), added, removed, warnings })
+        Ok(Changes { hash, before: before.hash().to_string(), commit, added, removed, warnings })
     }
 
     /// How the folder compares with what is in force. Blocks on the disk.
@@ -183,18 +245,7 @@ impl PolicyHolder {
 /// All that is wrong with it.
 pub fn read_folder(settings: &PolicySettings) -> Result<Policy, PolicyError> {
     let policy = Policy::load(&settings.dir).map_err(PolicyError::Invalid)?;
-    match (manifest::read(&settings.dir).map_err(PolicyError::Manifest)?, settings.manifest) {
-        (Some(manifest), Manifest::Required | Manifest::Optional) => {
-            manifest.covers(policy.files()).map_err(PolicyError::Manifest)?;
-        }
-        (None, Manifest::Required) => {
-            let problem =
-                Problem::new(&settings.dir, "there is no MANIFEST, and [policy] require_manifest is set");
-            let way = "make one with `sha256sum *.csv *.conf *.toml > MANIFEST` in the folder";
-            return Err(PolicyError::Manifest(problem.hint(way)));
-        }
-        (None, Manifest::Optional) => {}
-    }
+    manifest::check(&settings.dir, policy.files(), &settings.manifest).map_err(PolicyError::Manifest)?;
     Ok(policy)
 }
 
@@ -204,10 +255,14 @@ fn bring_into_force(
     audit: &Audit,
     policy: Policy,
     by: &str,
+    commit: Option<&str>,
 ) -> Result<Applied, PolicyError> {
     let PolicyHash(hash) = policy.hash();
-    let event = audit.event(Kind::PolicyApplied).by(by).what(&format!("policy {}", policy.hash()));
-    let event = event.figure(Figure::Policy(hash));
+    let of_commit = commit.map(|commit| {
+        format!(", folder checked out at commit {commit} (whether its files differ from it is not known)")
+    });
+    let what = format!("policy {}{}", policy.hash(), of_commit.unwrap_or_default());
+    let event = audit.event(Kind::PolicyApplied).by(by).what(&what).figure(Figure::Policy(hash));
     audit.write(&event)?;
     let bytes = policy.files().to_snapshot_bytes();
     let snapshot = PolicySnapshot { hash, bytes, applied: event.at, by: by.to_owned() };
@@ -247,6 +302,7 @@ fn differences(before: &Files, after: &Files) -> (Vec<Line>, Vec<Line>) {
 mod tests {
     use super::*;
     use crate::audit::Alarm;
+    use crate::config::Manifest;
     use crate::fixture::Plant;
     use aws_lc_rs::digest::{SHA256, digest};
 

@@ -29,7 +29,7 @@ use crate::quic::{ReceiveStream, SendStream};
 use crate::record::{OpenRecording, RecordFailure};
 use crate::sessions::{EndOrder, SessionPlace};
 use crate::site_log::HandedOut;
-use authz::{Grant, Service};
+use authz::{Grant, Policy, Service};
 use bell::Bells;
 use calls::{Call, Callers, Calls, Gone};
 use denials::Denials;
@@ -122,6 +122,10 @@ struct Carrier {
     office: Arc<Office>,
     who: Arc<Authenticated>,
     grant: Grant,
+    /// The policy that the grant is of, where it is still at hand.
+    under: Option<Arc<Policy>>,
+    /// What the latest policy changed, for the technician.
+    news: String,
     core: Core,
     tape: Tape,
     recording: OpenRecording,
@@ -181,14 +185,15 @@ impl Carrier {
             mode: office.config.recording.mode_for(grant.target().mode),
             source,
             assurance: who.assurance(),
-            started: now,
+            started: recording.began(),
             expires: recording.now().saturating_add(left.try_into().unwrap_or_default()),
         };
+        let (policy, under) = office.policy.subscribe_since(grant.policy());
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let callers = Callers {
             order: place.order.clone(),
-            policy: office.policy.subscribe(),
+            policy,
             syncs: recording.syncs(),
             ticks,
             from_hall,
@@ -199,6 +204,8 @@ impl Carrier {
             office: Arc::clone(office),
             who: Arc::clone(who),
             grant,
+            under,
+            news: String::new(),
             core: Core::new(setup),
             tape: Tape::Running,
             recording,
@@ -353,12 +360,17 @@ impl Carrier {
     /// answered nothing of this session moves.
     async fn ask_again(&mut self, applied: Arc<Applied>) {
         let (who, target) = (Arc::clone(&self.who), self.grant.target().id.clone());
+        let under = self.under.replace(Arc::clone(&applied.policy));
         let asked = self.office.blocking(move |office| {
-            Ok::<_, std::convert::Infallible>(again(office, &who, &target, &applied.policy))
+            let asked = again(office, &who, &target, &applied.policy);
+            let (person, now) = (who.person(), office.clock.wall());
+            let news = under.map(|under| under.compare_one(&applied.policy, now, person, &target).brief());
+            Ok::<_, std::convert::Infallible>(asked.map(|grant| (grant, news)))
         });
         match asked.await {
-            Ok(Ok(grant)) if grant.target().address == self.grant.target().address => {
+            Ok(Ok((grant, news))) if grant.target().address == self.grant.target().address => {
                 self.grant = grant;
+                self.news = news.unwrap_or_else(|| "what you may do is judged anew".to_owned());
                 self.handle(Input::NewTerms(Arc::clone(self.grant.terms())));
             }
             Ok(Ok(_) | Err(authz::Refusal::NotPermitted | authz::Refusal::UnknownTarget)) => {

@@ -53,6 +53,7 @@ pub struct OpenRecording {
     writer: Writer<FileStorage>,
     syncs: SyncThread,
     clock: Arc<dyn Clock>,
+    began: jiff::Timestamp,
     started: Duration,
     waiting: VecDeque<Waiting>,
     signed: Duration,
@@ -203,12 +204,12 @@ fn create(
     let path = settings.dir.join(file_name(id));
     let storage = FileStorage::create(&path).map_err(|source| OpenError::File { path, source })?;
     let clock = Arc::clone(&office.clock);
-    let started = clock.monotonic();
+    let (started, began) = (clock.monotonic(), clock.wall());
     let opening = Opening {
         session: id.to_bytes(),
         mode: entries::mode(mode),
         log: office.log.position(),
-        started_wall: clock.wall(),
+        started_wall: began,
         started_mono: started,
         recipients: &settings.recipients,
         signer: Arc::clone(&settings.signing_key),
@@ -229,6 +230,7 @@ fn create(
         writer,
         syncs,
         clock,
+        began,
         started,
         waiting: VecDeque::new(),
         signed: Duration::ZERO,
@@ -263,6 +265,12 @@ pub enum RecordFailure {
 }
 
 impl OpenRecording {
+    /// When it began, as its header says: what is judged by this and
+    /// [`OpenRecording::now`] is judged the same again from the recording.
+    pub fn began(&self) -> jiff::Timestamp {
+        self.began
+    }
+
     /// Time since the recording began.
     pub fn now(&self) -> Duration {
         self.clock.monotonic().saturating_sub(self.started)

@@ -14,6 +14,7 @@ use crate::audit::Kind;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::office::{Office, OfficeError};
+use crate::policy::watch_folder;
 use crate::quic::Endpoint;
 use crate::rounds;
 use crate::shutdown::{self, Drained, Stop};
@@ -115,7 +116,8 @@ impl Running {
 
         let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
         let rounds = thread("rounds", ending, move || {
-            runtime(1)?.block_on(rounds::walk(&shared, token));
+            let watch = watch_folder(Arc::clone(&shared), token.clone());
+            runtime(1)?.block_on(async { tokio::join!(rounds::walk(&shared, token), watch) });
             Ok(())
         })?;
         let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());

@@ -122,6 +122,14 @@ pub struct Killed {
     pub target: String,
 }
 
+/// Applies the folder, if it holds what was looked at.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyRequest {
+    /// SHA-256 of the folder's policy, as the preview had it.
+    pub hash: String,
+}
+
 /// What an apply did.
 pub type Applied = Changes;
 

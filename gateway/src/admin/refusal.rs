@@ -58,6 +58,7 @@ impl From<PolicyError> for Refusal {
     fn from(error: PolicyError) -> Self {
         match error {
             PolicyError::Invalid(_) | PolicyError::Manifest(_) => Self::invalid(error),
+            PolicyError::Moved { .. } => Self::conflict(error),
             PolicyError::Stored(_) | PolicyError::State(_) | PolicyError::Audit(_) => Self::failure(error),
         }
     }

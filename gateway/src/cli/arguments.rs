@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::print::Form;
 use crate::admin::Client;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -14,7 +14,7 @@ Examples:
   gatehouse-gateway --socket admin.sock sessions list
   gatehouse-gateway --socket admin.sock policy apply
 
-Exit codes: 0 done, 4 usage or I/O, 5 configuration or policy invalid, 6 refused by the gateway, 7 unreachable.";
+Exit codes: 0 done, 1 the answer is no, 4 usage or I/O, 5 configuration or policy invalid, 6 refused by the gateway, 7 unreachable.";
 
 const USER_EXAMPLES: &str = "\
 Examples:
@@ -29,7 +29,10 @@ Examples:
 
 const POLICY_EXAMPLES: &str = "\
 Examples:
-  gatehouse-gateway --socket admin.sock policy status
+  gatehouse-gateway policy check --policies policies
+  gatehouse-gateway policy explain --policies policies tech-1@vendor-a press-line/plc7 'modbus:write:holding[150]' --value 731
+  gatehouse-gateway policy test --policies policies
+  gatehouse-gateway policy diff policies changed-policies
   gatehouse-gateway --socket admin.sock policy apply
   gatehouse-gateway policy actions";
 
@@ -37,6 +40,31 @@ const ACTIONS_EXAMPLES: &str = "\
 Examples:
   gatehouse-gateway policy actions
   gatehouse-gateway policy actions --json";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway policy check --policies policies --json
+  gatehouse-gateway policy check --policies policies --deny-warnings
+  gatehouse-gateway --socket admin.sock policy check --policies policies
+
+Exit codes: 0 valid, 1 valid with warnings that --deny-warnings denies, 4 usage or I/O, 5 invalid.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway policy explain --policies policies tech-1@vendor-a press-line/plc7 'modbus:write:holding[150]' --value 731
+  gatehouse-gateway policy explain --policies policies tech-1@vendor-a press-line/plc7 'modbus:write:tag[pump_setpoint]' \
+--at 2026-06-02T23:00:00+02:00 --value 7.25 --json
+
+Exit codes: 0 allowed, 1 denied or in need of somebody's consent, 4 not a question, 5 policy invalid.";
+
+const SEAL_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway policy seal --policies policies
+  openssl genpkey -algorithm ed25519 -out policy.key && chmod 600 policy.key
+  gatehouse-gateway policy seal --policies policies --sign policy.key
+
+A gateway with `[policy] require_manifest = true` refuses a folder without a manifest that fits, one with
+`[policy] manifest_key = \"policy.pub\"` a folder that this key did not sign.";
 
 const CLOCK_EXAMPLES: &str = "\
 Examples:
@@ -92,7 +120,7 @@ pub(super) enum Command {
     /// Running sessions
     #[command(subcommand, after_help = SESSIONS_EXAMPLES)]
     Sessions(SessionsCommand),
-    /// The policy in force
+    /// The policy: check, explain, compare, try, apply
     #[command(subcommand, after_help = POLICY_EXAMPLES)]
     Policy(PolicyCommand),
     /// The clock that sign-ins rely on
@@ -153,14 +181,106 @@ pub(super) enum SessionsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
-    /// Bring the policy folder's content into force
-    Apply,
+    /// Check a folder whole, and tell what is valid and yet probably not meant
+    ///
+    /// With --socket the running gateway is asked who has a certificate, so
+    /// that people without one are told about; a folder alone can't know.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check {
+        #[command(flatten)]
+        folder: Folder,
+        /// End with exit code 1 where there are warnings
+        #[arg(long)]
+        deny_warnings: bool,
+    },
+    /// Whether a person may do something, why, and what would have to be true
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArguments),
+    /// Every decision: each role on each target, class by class
+    #[command(
+        after_help = "Example:\n  gatehouse-gateway policy table --policies policies > policies/decisions.golden"
+    )]
+    Table(Folder),
+    /// Run tests.toml, and compare the decisions with decisions.golden
+    #[command(after_help = "Example:\n  gatehouse-gateway policy test --policies policies\n\n\
+        Exit codes: 0 all as expected, 1 something differs, 5 invalid.")]
+    Test(Folder),
+    /// Who gains and who loses what, by what the rules mean
+    #[command(after_help = "Example:\n  gatehouse-gateway policy diff policies changed-policies\n\n\
+        Exit codes: 0 nobody may do more than before, 1 somebody may, 5 invalid.")]
+    Diff {
+        /// The folder as it is
+        #[arg(value_name = "OLD")]
+        old: PathBuf,
+        /// The folder as it would be
+        #[arg(value_name = "NEW")]
+        new: PathBuf,
+    },
+    /// Write the folder's MANIFEST of SHA-256 sums, signed if a key is given
+    #[command(after_help = SEAL_EXAMPLES)]
+    Seal {
+        #[command(flatten)]
+        folder: Folder,
+        /// An Ed25519 private key, PEM PKCS#8, readable by its owner alone
+        #[arg(long, value_name = "KEY")]
+        sign: Option<PathBuf>,
+    },
+    /// Bring the policy folder's content into force, once its effect was shown
+    #[command(after_help = "Examples:\n  gatehouse-gateway --socket admin.sock policy apply\n  \
+        gatehouse-gateway --socket admin.sock policy apply --yes --json")]
+    Apply {
+        /// Don't ask; for automation
+        #[arg(long)]
+        yes: bool,
+    },
     /// What is in force, and whether the folder differs
     Status,
     /// Every action that a rule can have, with what it means; needs no
     /// running gateway
     #[command(after_help = ACTIONS_EXAMPLES)]
     Actions,
+}
+
+/// Which policy.
+#[derive(Debug, Args)]
+pub(super) struct Folder {
+    /// The policy folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) policies: PathBuf,
+}
+
+/// `policy explain`
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    #[command(flatten)]
+    pub(super) folder: Folder,
+    /// The person's handle
+    pub(super) person: String,
+    /// The target's id
+    pub(super) target: String,
+    /// An action with protocol and class, such as modbus:write:holding[100-199]
+    pub(super) action: String,
+    /// When, with zone; now if left out
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<String>,
+    /// The value written; unknown if left out
+    #[arg(long, value_name = "V", allow_hyphen_values = true)]
+    pub(super) value: Option<String>,
+    /// The technician's address; unknown if left out
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) from: Option<std::net::IpAddr>,
+    /// How the person signed in
+    #[arg(long, value_enum, default_value = "totp")]
+    pub(super) mfa: Factor,
+}
+
+/// The second factor of a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Factor {
+    /// A code
+    Totp,
+    /// A security key
+    Webauthn,
 }
 
 #[derive(Debug, Subcommand)]
@@ -174,6 +294,11 @@ pub(super) enum ClockCommand {
 impl Connection {
     pub(super) fn form(&self) -> Form {
         if self.json { Form::Json } else { Form::Text }
+    }
+
+    /// Whether a running gateway was named.
+    pub(super) fn is_named(&self) -> bool {
+        self.socket.is_some()
     }
 
     pub(super) fn client(&self) -> Result<Client, Failure> {

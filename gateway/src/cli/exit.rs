@@ -11,6 +11,8 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// Done.
     Done,
+    /// The answer is no: denied, differs, failed.
+    No,
     /// The command line, a file, the terminal.
     Usage,
     /// The configuration or policy is not valid.
@@ -25,6 +27,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Done => 0,
+            Exit::No => 1,
             Exit::Usage => 4,
             Exit::Invalid => 5,
             Exit::Refused => 6,
@@ -58,6 +61,12 @@ impl Failure {
             let _ = writeln!(error, "gatehouse-gateway: {line}");
         }
         self.exit.into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
     }
 }
 

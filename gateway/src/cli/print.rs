@@ -3,7 +3,7 @@
 use crate::admin::{ClockReport, PersonReport, PolicyReport, SessionReport};
 use crate::audit::harmless;
 use crate::clock::Standing as ClockStanding;
-use crate::policy::{Changes, FolderState, Line};
+use crate::policy::{Changes, FolderState, Line, Preview, SessionEffect};
 use crate::state::{FactorPresence, Standing};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -126,6 +126,26 @@ pub(super) fn changes(changes: &Changes) -> String {
         }
     }
     for warning in &changes.warnings {
+        text.push_str(&format!("warning: {}\n", harmless(warning)));
+    }
+    text
+}
+
+pub(super) fn preview(preview: &Preview) -> String {
+    let mut text = format!("in force: {}\nfolder:   {}\n", preview.before, preview.hash);
+    if let Some(commit) = &preview.commit {
+        text.push_str(&format!("commit:   {commit} (whether the files differ from it is not known)\n"));
+    }
+    for line in preview.effect.to_string().lines() {
+        text.push_str(&format!("{}\n", harmless(line)));
+    }
+    if preview.sessions.is_empty() {
+        text.push_str("no session runs\n");
+    }
+    for SessionEffect { id, person, target, fate, .. } in &preview.sessions {
+        text.push_str(&format!("session {id} of {} on {}: {fate}\n", harmless(person), harmless(target)));
+    }
+    for warning in &preview.warnings {
         text.push_str(&format!("warning: {}\n", harmless(warning)));
     }
     text

@@ -1,20 +1,25 @@
 //! Commands that a running gateway answers.
 
-use super::arguments::{ClockCommand, Connection, PolicyCommand, SessionsCommand, UserCommand};
+use super::arguments::{ClockCommand, Connection, SessionsCommand, UserCommand};
 use super::enrol::{self, SecretFile};
 use super::exit::{Exit, Failure};
-use super::print::{self, answer};
+use super::print::{self, Form, answer};
 use crate::admin::{
-    Applied, ClientError, ClockReport, Disabled, ImportReply, ImportRequest, Killed, PersonReport,
-    PolicyReport, SessionList, Unlocked,
+    Applied, ApplyRequest, ClientError, ClockReport, Disabled, ImportReply, ImportRequest, Killed,
+    PersonReport, PolicyReport, SessionList, Unlocked,
 };
 use crate::names::{Handle, SessionId};
+use crate::policy::Preview;
 use crate::state::Change;
 use std::future::Future;
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 
 /// A request without content.
 const NOTHING: () = ();
+
+/// The longest answer at a terminal, in bytes.
+const ANSWER: u64 = 64;
 
 pub(super) fn user(connection: &Connection, command: UserCommand) -> Result<Exit, Failure> {
     let (client, form) = (connection.client()?, connection.form());
@@ -106,19 +111,56 @@ pub(super) fn sessions(connection: &Connection, command: SessionsCommand) -> Res
     Ok(Exit::Done)
 }
 
-pub(super) fn policy(connection: &Connection, command: PolicyCommand) -> Result<Exit, Failure> {
+/// Everybody whom the gateway knows.
+pub(super) fn people(connection: &Connection) -> Result<Vec<PersonReport>, Failure> {
+    wait(connection.client()?.get("/v1/users"))
+}
+
+/// Shows what the folder would change, asks, and applies exactly that.
+pub(super) fn apply(connection: &Connection, yes: bool) -> Result<Exit, Failure> {
     let (client, form) = (connection.client()?, connection.form());
-    match command {
-        PolicyCommand::Apply => {
-            let done: Applied = wait(client.post("/v1/policy/apply", &NOTHING))?;
-            answer(form, &done, print::changes)?;
-        }
-        PolicyCommand::Status => {
-            let report: PolicyReport = wait(client.get("/v1/policy"))?;
-            answer(form, &report, print::policy)?;
-        }
-        PolicyCommand::Actions => return super::actions(form),
+    let preview: Preview = wait(client.get("/v1/policy/preview"))?;
+    if form == Form::Text {
+        answer(form, &preview, print::preview)?;
     }
+    if !yes && !agreed()? {
+        return Err(Failure::new(Exit::No, "nothing was applied"));
+    }
+    let applied: Applied =
+        wait(client.post("/v1/policy/apply", &ApplyRequest { hash: preview.hash.clone() }))?;
+    match form {
+        Form::Text => answer(form, &applied, print::changes)?,
+        Form::Json => answer(form, &AppliedWithEffect { applied, preview }, |_| String::new())?,
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, serde::Serialize)]
+struct AppliedWithEffect {
+    #[serde(flatten)]
+    applied: Applied,
+    /// What it did, as it was worked out before.
+    preview: Preview,
+}
+
+/// Asks at a terminal; without one nobody can agree.
+fn agreed() -> Result<bool, Failure> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        let text = "nobody is at a terminal to agree: look at the effect, then say --yes";
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    let mut error = std::io::stderr().lock();
+    write!(error, "apply this? [y/N] ")?;
+    error.flush()?;
+    let mut line = String::new();
+    input.lock().take(ANSWER).read_line(&mut line)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+pub(super) fn policy_status(connection: &Connection) -> Result<Exit, Failure> {
+    let report: PolicyReport = wait(connection.client()?.get("/v1/policy"))?;
+    answer(connection.form(), &report, print::policy)?;
     Ok(Exit::Done)
 }
 

@@ -38,9 +38,9 @@ fn every_answer_has_its_exit_code() {
     assert_eq!(exit(&plant, &["sessions", "list"]), code(0));
     assert_eq!(exit(&plant, &["sessions", "kill", &"0f".repeat(16)]), code(6));
     assert_eq!(exit(&plant, &["policy", "status", "--json"]), code(0));
-    assert_eq!(exit(&plant, &["policy", "apply"]), code(0));
+    assert_eq!(exit(&plant, &["policy", "apply", "--yes"]), code(0));
     std::fs::remove_file(plant.path("policies/policy.csv")).unwrap();
-    assert_eq!(exit(&plant, &["policy", "apply"]), code(5));
+    assert_eq!(exit(&plant, &["policy", "apply", "--yes"]), code(5));
     assert_eq!(exit(&plant, &["clock", "accept"]), code(0));
     assert_eq!(exit(&plant, &["frobnicate"]), code(4));
     assert_eq!(exit(&plant, &["--help"]), code(0));

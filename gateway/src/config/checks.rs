@@ -8,7 +8,7 @@ use super::{
 use crate::problem::Problem;
 use crate::tls::{Files, Material};
 use jiff::Timestamp;
-use recording::{Recipient, SigningKey};
+use recording::{PublicKey, Recipient, SigningKey};
 use rustix::fs::{Access, access};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -35,7 +35,9 @@ pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Con
     let log = checks.log(written.log, &audit, recording.as_ref());
     let admin = checks.admin(written.admin);
     let limits = checks.limits(written.limits);
-    let (Some(listen), Some(recording), true) = (listen, recording, checks.problems.is_empty()) else {
+    let (Some(listen), Some(policy), Some(recording), true) =
+        (listen, policy, recording, checks.problems.is_empty())
+    else {
         return Err(checks.problems);
     };
     Ok(Config { file: file.to_owned(), listen, tls, policy, recording, database, audit, log, admin, limits })
@@ -66,11 +68,24 @@ impl Checks<'_> {
         files
     }
 
-    fn policy(&mut self, policy: written::Policy) -> PolicySettings {
+    fn policy(&mut self, policy: written::Policy) -> Option<PolicySettings> {
         let dir = self.path(&policy.dir);
         self.folder_there(&dir, "[policy] dir", Access::READ_OK);
-        let manifest = if policy.require_manifest { Manifest::Required } else { Manifest::Optional };
-        PolicySettings { dir, manifest }
+        let manifest = match (policy.manifest_key, policy.require_manifest) {
+            (Some(key), _) => {
+                let key = self.path(&key);
+                let read = PublicKey::read(&key).map_err(|error| {
+                    let hint = "`policy seal --sign KEY` prints the line that belongs into it";
+                    let problem =
+                        Problem::new(&key, error.to_string()).key("[policy] manifest_key").hint(hint);
+                    self.problems.push(problem);
+                });
+                Manifest::Signed(read.ok()?)
+            }
+            (None, true) => Manifest::Required,
+            (None, false) => Manifest::Optional,
+        };
+        Some(PolicySettings { dir, manifest })
     }
 
     fn recording(&mut self, recording: written::Recording) -> Option<RecordingSettings> {

@@ -38,6 +38,7 @@ pub(super) struct Policy {
     pub(super) dir: PathBuf,
     #[serde(default)]
     pub(super) require_manifest: bool,
+    pub(super) manifest_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -143,7 +143,10 @@ impl Carrier {
                 let left = expires.saturating_sub(now).try_into().unwrap_or_default();
                 let expires_ms = self.office.clock.wall().saturating_add::<jiff::SignedDuration>(left);
                 let expires_ms = expires_ms.unwrap_or(jiff::Timestamp::MAX).as_millisecond();
-                Notice::GrantChanged { expires_ms, text: "the plant applied a new policy".to_owned() }
+                Notice::GrantChanged {
+                    expires_ms,
+                    text: format!("the plant applied a new policy: {}", self.news),
+                }
             }
         };
         self.speaker.say(&ToClient::Notice { session: self.place.id, notice });
