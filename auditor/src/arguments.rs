@@ -2,6 +2,7 @@
 
 use crate::filter::{Filter, WORDS};
 use crate::pace::Speed;
+use crate::policy::PolicyCommand;
 use crate::seek::Seek;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ Examples:
   gatehouse-audit replay recordings/2ebf8de6e37b989766970e42f7f7b74e.ghr --identity auditor.age --speed 10
 
 Exit codes: 0 done; 1 the answer is no (altered); 2 valid, but ended uncleanly and accounted for;
-3 valid so far, truncation can't be excluded; 4 wrong usage or a file that can't be read or written.";
+3 valid so far, truncation can't be excluded; 4 wrong usage or a file that can't be read or written; 5 invalid policy.";
 
 const REPLAYS: &str = "\
 Examples:
@@ -91,6 +92,9 @@ pub enum Command {
     /// Nothing is ever overwritten, and nothing half done stays.
     #[command(after_help = EXPORTS)]
     Export(Export),
+    /// Try a policy on recorded sessions, or learn one from them
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 /// `keygen`

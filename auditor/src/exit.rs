@@ -15,6 +15,8 @@ pub enum Exit {
     /// The command was called wrongly, or a file could not be read or
     /// written.
     Usage,
+    /// A policy folder is invalid.
+    Invalid,
     /// The answer is no: a recording was altered.
     No,
 }
@@ -28,6 +30,7 @@ impl Exit {
             Self::Unclean => 2,
             Self::Uncertain => 3,
             Self::Usage => 4,
+            Self::Invalid => 5,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::escape::{Safe, safe_json};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::trouble::Trouble;
-use crate::{export, listing, replay, search, showing, verification};
+use crate::{export, listing, policy, replay, search, showing, verification};
 use recording::Identity;
 use serde::Serialize;
 use std::fmt::Display;
@@ -62,6 +62,7 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Exit {
         Command::Replay(replay) => replay::replay(replay, output),
         Command::Search(search) => search::search(search, output),
         Command::Export(export) => export::export(export, output),
+        Command::Policy(command) => policy::run(command, output),
     };
     let result = result.and_then(|exit| output.out.flush().map(|()| exit).map_err(Trouble::from));
     result.unwrap_or_else(|trouble| output.complain(&trouble))

@@ -67,6 +67,17 @@ pub(crate) enum Trouble {
     /// The user asked for an end.
     #[error("interrupted: the answer is not complete")]
     Interrupted,
+    /// A recording decrypts and tells what this version can't judge.
+    #[error("{path}: {why}")]
+    Content {
+        /// The recording.
+        path: PathBuf,
+        /// What it tells.
+        why: String,
+    },
+    /// A policy folder is invalid.
+    #[error("{0}")]
+    Policy(String),
     /// The output can't be written.
     #[error("output: {0}")]
     Output(#[from] io::Error),
@@ -86,6 +97,7 @@ impl Trouble {
                 }
             },
             Self::Altered { .. } => Exit::No,
+            Self::Policy(_) => Exit::Invalid,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::File { .. }
             | Self::Key(_)
@@ -94,6 +106,7 @@ impl Trouble {
             | Self::Exists { .. }
             | Self::FollowsOne(_)
             | Self::Interrupted
+            | Self::Content { .. }
             | Self::Output(_) => Exit::Usage,
         }
     }
