@@ -113,7 +113,7 @@ impl<'a> Gateway<'a> {
     /// # Errors
     /// If the gateway refuses it.
     pub fn apply_policy(&self) -> anyhow::Result<()> {
-        self.admin(&["policy", "apply"])?.expect_code(0).map(drop)
+        self.admin(&["policy", "apply", "--yes"])?.expect_code(0).map(drop)
     }
 
     /// Makes `person` known by the certificate of the PKI, writes profile and

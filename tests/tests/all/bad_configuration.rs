@@ -110,7 +110,7 @@ fn a_broken_folder_is_not_applied_and_the_old_policy_stays() {
     let before = gateway.admin(&["policy", "status", "--json"]).unwrap().expect_code(0).unwrap();
     let before: serde_json::Value = serde_json::from_str(&before.out).unwrap();
     workshop.write("policies/policy.csv", "p, nonsense\n").unwrap();
-    let finished = gateway.admin(&["policy", "apply"]).unwrap();
+    let finished = gateway.admin(&["policy", "apply", "--yes"]).unwrap();
     assert_eq!(finished.code, Some(5), "{finished}");
     assert!(finished.err.contains("policy.csv:1"), "{finished}");
     let after = gateway.admin(&["policy", "status", "--json"]).unwrap().expect_code(0).unwrap();

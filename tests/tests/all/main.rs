@@ -13,6 +13,8 @@ mod main_job;
 mod misbehaving;
 mod modbus_functions;
 mod opaque_services;
+mod policy_changes;
+mod policy_tools;
 mod refusals;
 mod second_verifier;
 mod site_log;
