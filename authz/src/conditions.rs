@@ -79,8 +79,9 @@ impl Conditions {
             let line = document.problem(&name.span(), "").line;
             let Some(name) = problems.take(parse(&document, &name, WindowName::parse)) else { continue };
             let window = Window::new(&entry.time_zone, &entry.weekly, &entry.dated);
-            let window = window
-                .map_err(|(place, error)| document.problem(&place.unwrap_or(entry.time_zone.span()), error));
+            let window = window.map_err(|(place, error)| {
+                document.problem(&place.unwrap_or_else(|| entry.time_zone.span()), error)
+            });
             conditions.lines.extend(line.map(|line| (name.clone(), line)));
             conditions.windows.extend(problems.take(window).map(|window| (name, window)));
         }

@@ -221,7 +221,9 @@ fn cells_within(standing: &Standing<'_>, asked: &Scope) -> Vec<Cell> {
             None => Some(cell.spot.clone()),
             Some(place) => match &cell.spot {
                 Spot::Others(Place::Range { .. }) if named => None,
-                spot => cut_spot(spot, place),
+                Spot::Whole | Spot::Range(..) | Spot::Named(_) | Spot::Others(_) => {
+                    cut_spot(&cell.spot, place)
+                }
             },
         };
         Cell { spot: spot?, ..cell.clone() }.of_unit(asked.unit)

@@ -47,7 +47,7 @@ pub(super) struct PastRequest {
 /// What the recorded bytes of a request mean.
 #[derive(Debug)]
 pub(super) enum Meant {
-    Operation(Operation),
+    Operation(Box<Operation>),
     /// Its inside is broken: denied whatever the policy.
     Malformed,
     /// Its bytes are not in the recording as they should be.
@@ -230,7 +230,7 @@ impl Reader {
                 Meant::Malformed | Meant::Lost => None,
             }
         });
-        let is_it = |operation: &Operation| {
+        let is_it = |operation: &Box<Operation>| {
             self.terms.last().is_some_and(|terms| {
                 let judged = session::judge(terms, operation, circumstances);
                 let same = match judged.decision {
@@ -258,7 +258,7 @@ impl Reader {
 
 fn content(content: Content) -> Meant {
     match content {
-        Content::Operation(operation) => Meant::Operation(operation),
+        Content::Operation(operation) => Meant::Operation(Box::new(operation)),
         Content::Malformed { .. } => Meant::Malformed,
     }
 }

@@ -175,7 +175,10 @@ impl fmt::Display for Entry {
         writeln!(formatter, "    before  {}{}", self.before, line(self.line_before))?;
         write!(formatter, "    after   {}{}", self.after, line(self.line_after))?;
         if self.before == self.after {
-            write!(formatter, "\n    (the same words, of which one means something else now: see the example)")?;
+            write!(
+                formatter,
+                "\n    (the same words, of which one means something else now: see the example)"
+            )?;
         }
         if let Some(values) = &self.values {
             write!(formatter, "\n    values  {values}")?;

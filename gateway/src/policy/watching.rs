@@ -156,8 +156,7 @@ mod tests {
         look();
         assert_eq!(told(&plant)[1..], ["the folder changed: invalid"]);
         let lines = plant.audit_lines();
-        let why = lines.iter().filter(|line| line["event"] == "policy_folder").next_back().unwrap()["why"]
-            .to_string();
+        let why = lines.iter().rfind(|line| line["event"] == "policy_folder").unwrap()["why"].to_string();
         assert!(why.contains("policy.csv:1:1: "), "{why}");
         std::fs::remove_dir_all(plant.path("policies")).unwrap();
         look();
