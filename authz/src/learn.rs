@@ -347,7 +347,7 @@ fn whole_records(area: Area, range: Range) -> Range {
             let (first, last) = (range.first() & 0xFFFF_0000, range.last() | 0xFFFF);
             Range::new(first, last).unwrap_or(range)
         }
-        AddressUnit::Bit | AddressUnit::Word | AddressUnit::BitOfByte => range,
+        AddressUnit::Bit | AddressUnit::Word | AddressUnit::BitOfByte | AddressUnit::Code => range,
     }
 }
 

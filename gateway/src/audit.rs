@@ -265,6 +265,7 @@ impl Event {
             | Kind::SessionRecovered
             | Kind::ChannelRefused
             | Kind::OperationDenied
+            | Kind::PolicyFolder
             | Kind::TlsReloaded => return None,
             Kind::StrangersRefused => Happening::StrangersRefused,
             Kind::SignInRefused => Happening::SignInRefused,

@@ -98,11 +98,12 @@ impl Cell {
 
     /// An atom within; every other one of the cell meets the same rules.
     pub(crate) fn atom(&self) -> Atom {
-        let unit = match (self.protocol, self.unit) {
-            (Protocol::Modbus, Unit::Any) => Some(1),
-            (Protocol::Modbus, Unit::One(unit) | Unit::Other(unit)) => Some(unit),
-            (Protocol::S7 | Protocol::S7Plus | Protocol::Enip | Protocol::Tcp, _) => None,
+        let unit = match self.unit {
+            Unit::Any => 1,
+            Unit::One(unit) | Unit::Other(unit) => unit,
         };
+        // No other protocol has units.
+        let unit = (self.protocol == Protocol::Modbus).then_some(unit);
         let place = match &self.spot {
             Spot::Whole => None,
             Spot::Range(area, range) => {
@@ -220,6 +221,7 @@ fn areas_of(kind: Area, places: &[&Place]) -> Vec<(Area, Example)> {
         | Area::Input
         | Area::Holding
         | Area::File
+        | Area::Umas
         | Area::Inputs
         | Area::Outputs
         | Area::Merkers

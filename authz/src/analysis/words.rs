@@ -105,6 +105,7 @@ fn modicon(area: Area, range: Range) -> Option<String> {
         Area::Input => 3,
         Area::Holding => 4,
         Area::File
+        | Area::Umas
         | Area::DataBlock(_)
         | Area::InstanceBlock(_)
         | Area::Inputs
