@@ -11,7 +11,8 @@
 //! Bounds: at most [`EXAMINED`] bytes of each direction are looked at and kept
 //! until they are understood, of S7 communication plus one unit at a time and
 //! each kind of unit once; a peer's length field is compared and never
-//! allocated from; a fact's value has at most [`LONGEST_VALUE`] bytes.
+//! allocated from; a direction shows each fact once, its value has at most
+//! [`LONGEST_VALUE`] bytes.
 
 use crate::dissector::Direction;
 use crate::operation::{Carriage, Protocol};
@@ -223,6 +224,8 @@ struct Stream {
     /// Offset of the first of them in the direction.
     offset: usize,
     stage: Stage,
+    /// What this direction has shown.
+    told: Vec<FactName>,
 }
 
 /// What the pending bytes are taken for.
@@ -254,11 +257,17 @@ enum Step {
 struct Finds<'a> {
     direction: Direction,
     offset: usize,
+    told: &'a mut Vec<FactName>,
     facts: &'a mut Vec<Fact>,
 }
 
 impl Finds<'_> {
+    /// A peer that says a thing again is not told again.
     fn push(&mut self, name: FactName, value: impl Into<String>) {
+        if self.told.contains(&name) {
+            return;
+        }
+        self.told.push(name);
         let offset = self.offset as u64;
         let mut value = value.into();
         value.truncate(value.floor_char_boundary(LONGEST_VALUE));
@@ -273,7 +282,7 @@ fn text(bytes: &[u8]) -> String {
 
 impl Stream {
     fn new() -> Self {
-        Self { pending: Vec::new(), offset: 0, stage: Stage::Start }
+        Self { pending: Vec::new(), offset: 0, stage: Stage::Start, told: Vec::new() }
     }
 
     fn observe(&mut self, direction: Direction, bytes: &[u8], shared: &mut Shared, facts: &mut Vec<Fact>) {
@@ -284,7 +293,7 @@ impl Stream {
         let room = EXAMINED.saturating_sub(examined);
         self.pending.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         while !matches!(self.stage, Stage::Over) {
-            let mut finds = Finds { direction, offset: self.offset, facts };
+            let mut finds = Finds { direction, offset: self.offset, told: &mut self.told, facts };
             let step = if self.pending.is_empty() {
                 Step::Partial
             } else {

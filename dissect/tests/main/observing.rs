@@ -263,3 +263,10 @@ fn encrypted_handshakes_of_tls_are_not_read() {
     let second = told(&[&hello(&retry, &[]), &change, &hello_1_3, &certificate]);
     assert_eq!(second, ["< tls.version 1.3".to_owned(), suite]);
 }
+
+#[test]
+fn a_fact_is_told_once() {
+    let request = format!("GET / HTTP/1.1\r\n{}\r\n", "Host: a\r\nhost: b\r\n".repeat(100));
+    let told = alone(Direction::FromClient, request.as_bytes());
+    assert_eq!(told, ["> http.request GET / HTTP/1.1", "> http.host a"]);
+}
