@@ -206,7 +206,7 @@ impl LogFinding {
         }
         lines.push(match (&self.proven_until, self.receipts) {
             (Some(until), receipts) => format!(
-                "{file}: {receipts} receipts lead to it; nothing before entry {} ({until}) was cut off",
+                "{file}: {receipts} receipts lead to it; none of its first {} entries ({until}) was cut off",
                 self.proven_entries
             ),
             (None, _) => {
