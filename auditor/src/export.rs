@@ -19,6 +19,7 @@ use crate::escape::safe;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
+use crate::recording_file;
 use crate::run::Output;
 use crate::trouble::Trouble;
 use proof::Proof;
@@ -39,7 +40,7 @@ pub(crate) fn export(arguments: &Export, output: &mut Output<'_>) -> Result<Exit
     };
     output.interrupt.arm()?;
     let path = &arguments.file;
-    let file = File::open(path).map_err(Trouble::file(path))?;
+    let file = recording_file::open(path)?;
     let proof = Proof::of(&file, path, key.as_ref())?;
     let cover = Cover::new(&file, path, &identity, &proof)?;
     let mut source = Source::open(&file, path, &identity, output.interrupt.clone())?;

@@ -27,6 +27,7 @@ mod log_finding;
 mod pace;
 mod policy;
 mod progress;
+mod recording_file;
 mod replay;
 mod row;
 mod run;

@@ -6,6 +6,7 @@
 use crate::arguments::List;
 use crate::escape::safe;
 use crate::exit::Exit;
+use crate::recording_file;
 use crate::run::Output;
 use crate::time::stamp;
 use crate::trouble::Trouble;
@@ -13,7 +14,6 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use recording::{Body, Event, Identity, Opened, Outline, Started};
 use serde::Serialize;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Entries of a recording among which its start is looked for.
@@ -76,7 +76,7 @@ struct Row {
 
 impl Row {
     fn read(path: &Path, identity: Option<&Identity>) -> Result<Self, Trouble> {
-        let file = File::open(path).map_err(Trouble::file(path))?;
+        let file = recording_file::open(path)?;
         let outline =
             recording::outline(file).map_err(|source| Trouble::Outline { path: path.to_owned(), source })?;
         let (started, unreadable) = match identity.map(|identity| first_entries(path, identity)) {
@@ -120,7 +120,7 @@ impl Row {
 
 /// Who and what; `None` for a recording that ends before it tells.
 pub(crate) fn first_entries(path: &Path, identity: &Identity) -> Result<Option<Box<Started>>, Trouble> {
-    let file = File::open(path).map_err(Trouble::file(path))?;
+    let file = recording_file::open(path)?;
     let opened = Opened::decrypt(file, identity).map_err(Trouble::recording(path))?;
     for recorded in opened.take(START_WITHIN) {
         let recorded = recorded.map_err(Trouble::recording(path))?;

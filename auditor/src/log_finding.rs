@@ -2,6 +2,7 @@
 
 use crate::books::{Books, Leads, Receipts};
 use crate::exit::Exit;
+use crate::recording_file;
 use crate::time::stamp;
 use crate::trouble::Trouble;
 use jiff::tz::TimeZone;
@@ -9,7 +10,6 @@ use recording::PublicKey;
 use recording::log::{Finding, LogVerdict, Pseudonym};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Missing recordings that are named one by one.
@@ -241,7 +241,7 @@ fn recordings(files: &[PathBuf]) -> Result<BTreeMap<Pseudonym, BTreeSet<[u8; 32]
     let mut there: BTreeMap<Pseudonym, BTreeSet<[u8; 32]>> = BTreeMap::new();
     for path in paths {
         // What can't be read as a recording is none.
-        let read = File::open(&path).map(recording::read_head);
+        let read = recording_file::open(&path).map(recording::read_head);
         if let Ok(Ok((header, hash))) = read {
             there.entry(Pseudonym::of(&header.session)).or_default().insert(hash);
         }

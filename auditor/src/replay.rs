@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::filter::{Facts, Filter, Subject};
 use crate::interrupt::Interrupt;
 use crate::pace::{Pace, Speed};
+use crate::recording_file;
 use crate::row::Who;
 use crate::run::Output;
 use crate::seek::Seek;
@@ -14,7 +15,6 @@ use crate::story::{Line, Story};
 use crate::trouble::Trouble;
 use jiff::tz::TimeZone;
 use recording::{Event, Identity, Opened, Stop};
-use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ struct Telling {
 
 impl Teller<'_, '_> {
     fn tell(&mut self, path: &Path, identity: &Identity) -> Result<(), Trouble> {
-        let file = File::open(path).map_err(Trouble::file(path))?;
+        let file = recording_file::open(path)?;
         let mut opened = Opened::decrypt(file, identity).map_err(Trouble::recording(path))?;
         let zone = TimeZone::system();
         let started = opened.header().started_wall;

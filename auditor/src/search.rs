@@ -6,6 +6,7 @@ use crate::escape::safe;
 use crate::exit::Exit;
 use crate::filter::{Facts, Subject};
 use crate::progress::Progress;
+use crate::recording_file;
 use crate::row::{Row, Who};
 use crate::run::Output;
 use crate::story::sentence;
@@ -14,7 +15,6 @@ use crate::trouble::Trouble;
 use jiff::tz::TimeZone;
 use recording::{Event, Identity, Opened, Stop};
 use serde::Serialize;
-use std::fs::File;
 use std::path::Path;
 
 /// Entries between two looks at the progress and at Ctrl-C.
@@ -76,7 +76,7 @@ struct Found<'a> {
 
 impl Searching<'_, '_> {
     fn one(&mut self, path: &Path) -> Result<(), Trouble> {
-        let file = File::open(path).map_err(Trouble::file(path))?;
+        let file = recording_file::open(path)?;
         let mut opened = Opened::decrypt(file, &self.identity).map_err(Trouble::recording(path))?;
         let start = opened.header().started_wall;
         let clock = Clock { start, zone: TimeZone::system() };

@@ -4,6 +4,7 @@
 use crate::arguments::Show;
 use crate::escape::safe;
 use crate::exit::Exit;
+use crate::recording_file;
 use crate::run::Output;
 use crate::time::{span, stamp};
 use crate::trouble::Trouble;
@@ -12,12 +13,11 @@ use jiff::tz::TimeZone;
 use recording::{Body, Decision, Event, Identity, Opened, Outline, Started, Stop, Totals};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
 
 pub(crate) fn show(arguments: &Show, output: &mut Output<'_>) -> Result<Exit, Trouble> {
     let path = &arguments.file;
-    let file = File::open(path).map_err(Trouble::file(path))?;
+    let file = recording_file::open(path)?;
     let outline =
         recording::outline(file).map_err(|source| Trouble::Outline { path: path.clone(), source })?;
     let head = Head::new(path, &outline);
@@ -204,7 +204,7 @@ impl Seen {
 
 impl Content {
     fn read(path: &Path, identity: &Identity) -> Result<Self, Trouble> {
-        let file = File::open(path).map_err(Trouble::file(path))?;
+        let file = recording_file::open(path)?;
         let mut opened = Opened::decrypt(file, identity).map_err(Trouble::recording(path))?;
         let mut content = Self::default();
         for recorded in opened.by_ref() {

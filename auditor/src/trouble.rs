@@ -91,7 +91,9 @@ impl Trouble {
             Self::Recording { source, .. } => match source {
                 OpenError::Frame { .. }
                 | OpenError::Entries { .. }
-                | OpenError::Key(RecipientError::Commitment | RecipientError::KeyBlock) => Exit::No,
+                | OpenError::Key(
+                    RecipientError::Commitment | RecipientError::KeyBlock | RecipientError::Recipients,
+                ) => Exit::No,
                 OpenError::Io(_) | OpenError::Header(_) | OpenError::Key(_) | OpenError::Crypto(_) => {
                     Exit::Usage
                 }

@@ -10,6 +10,7 @@ use crate::books::{Books, Receipts};
 use crate::escape::{Safe, safe};
 use crate::exit::Exit;
 use crate::log_finding::{LogFinding, Scope, recordings_of};
+use crate::recording_file;
 use crate::run::Output;
 use crate::time::stamp;
 use crate::trouble::Trouble;
@@ -17,7 +18,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use recording::{PublicKey, Report, SignedPrefix, Verdict};
 use serde::Serialize;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Files from this size on, in bytes, show their progress on a terminal.
@@ -109,7 +109,7 @@ struct Findings<'a> {
 }
 
 fn check(path: &Path, key: &PublicKey) -> Result<Report, Trouble> {
-    let file = File::open(path).map_err(Trouble::file(path))?;
+    let file = recording_file::open(path)?;
     let length = file.metadata().map_err(Trouble::file(path))?.len();
     if length < LARGE {
         return recording::verify(file, key).map_err(Trouble::file(path));

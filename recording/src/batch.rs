@@ -7,6 +7,7 @@
 use crate::entry::{Body, Entry, Tap};
 use crate::event::{Event, MAX_EVENT};
 use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
 pub(crate) const BYTES_HEADER: usize = 1 + 8 + 4 + 1 + 8 + 4;
@@ -81,6 +82,12 @@ pub enum BatchError {
     /// An event is not what the format says.
     #[error("an event can't be read")]
     Event,
+    /// Another item stands between the parts of an event.
+    #[error("another entry stands between the parts of an event")]
+    Between,
+    /// The recording ends, and an event was only begun.
+    #[error("the recording ends inside an event")]
+    Unfinished,
     /// A tap's bytes do not follow on those before.
     #[error("the bytes of a tap have a gap")]
     Gap,
@@ -90,9 +97,28 @@ pub enum BatchError {
     /// More channels are open at a time than a recording can follow.
     #[error("too many channels are open at a time")]
     Channels,
+    /// A request is not numbered as the next one, or an answer or refusal is
+    /// of a request that was not made.
+    #[error("request {0} is not one that can be there")]
+    Request(u64),
+    /// Totals are not those of the taps.
+    #[error("the totals are not those of the taps")]
+    Totals,
+    /// The index at the end does not lead to the checkpoints.
+    #[error("the marks at the end are not those of the checkpoints")]
+    Marks,
     /// The end frame is not what the format says.
     #[error("the end can't be read")]
     End,
+}
+
+/// What `cbor` says, if it says it as the writer does: fields in their order,
+/// lengths definite, numbers short, no text above its bound, nothing behind.
+pub(crate) fn in_its_one_spelling<T: DeserializeOwned + Serialize>(cbor: &[u8]) -> Option<T> {
+    let value: T = ciborium::from_reader(cbor).ok()?;
+    let mut again = Vec::with_capacity(cbor.len());
+    ciborium::into_writer(&value, &mut again).ok()?;
+    (again == cbor).then_some(value)
 }
 
 /// Takes the entries out of plaintexts, frame after frame.
@@ -115,11 +141,15 @@ impl Unpacker {
             let [item] = self.array()?;
             let at = Duration::from_nanos(u64::from_le_bytes(self.array()?));
             let body = match item {
+                BYTES | SAME if self.is_inside_an_event() => return Err(BatchError::Between),
                 BYTES => Some(self.bytes()?),
                 SAME => Some(self.same()?),
                 EVENT => Some(Body::Event(self.event()?)),
                 EVENT_PART => {
                     self.event_part()?;
+                    if !self.is_inside_an_event() {
+                        return Err(BatchError::Event);
+                    }
                     None
                 }
                 _ => return Err(BatchError::Unknown),
@@ -129,6 +159,11 @@ impl Unpacker {
             }
         }
         Ok(None)
+    }
+
+    /// Whether an event was begun whose last part is still to come.
+    pub(crate) fn is_inside_an_event(&self) -> bool {
+        !self.event.is_empty()
     }
 
     fn bytes(&mut self) -> Result<Body, BatchError> {
@@ -156,9 +191,8 @@ impl Unpacker {
     fn event(&mut self) -> Result<Event, BatchError> {
         self.event_part()?;
         let cbor = std::mem::take(&mut self.event);
-        let mut rest = cbor.as_slice();
-        let event = ciborium::from_reader(&mut rest).map_err(|_| BatchError::Event)?;
-        if rest.is_empty() { Ok(event) } else { Err(BatchError::Event) }
+        let event: Event = in_its_one_spelling(&cbor).ok_or(BatchError::Event)?;
+        if event.is_in_words_of_the_format() { Ok(event) } else { Err(BatchError::Event) }
     }
 
     fn place(&mut self) -> Result<(u32, Tap, u64), BatchError> {
@@ -184,5 +218,64 @@ impl Unpacker {
         let array = *self.rest.first_chunk().ok_or(BatchError::Cut)?;
         let _ = self.rest.split_to(N);
         Ok(array)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that `plaintexts` hold, one frame each, up to the first error.
+    fn unpacked(plaintexts: &[Vec<u8>]) -> Result<usize, BatchError> {
+        let (mut unpacker, mut count) = (Unpacker::default(), 0);
+        for plaintext in plaintexts {
+            unpacker.feed(Bytes::copy_from_slice(plaintext));
+            while unpacker.next()?.is_some() {
+                count += 1;
+            }
+        }
+        if unpacker.is_inside_an_event() { Err(BatchError::Unfinished) } else { Ok(count) }
+    }
+
+    fn item(part: Part, cbor: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_event(&mut out, 7, part, cbor);
+        out
+    }
+
+    const NOTE: &[u8] = b"\xa1\x64note\xa1\x64text\x61a";
+
+    #[test]
+    fn nothing_stands_between_the_parts_of_an_event() {
+        let (first, last) = (item(Part::Continued, &NOTE[..4]), item(Part::Last, &NOTE[4..]));
+        assert_eq!(unpacked(&[first.clone(), last.clone()]), Ok(1));
+        assert_eq!(unpacked(&[[first.clone(), last.clone()].concat()]), Ok(1));
+        assert_eq!(unpacked(&[first.clone()]), Err(BatchError::Unfinished));
+        let mut between = Vec::new();
+        put_bytes(&mut between, 7, 1, Tap::FromClient, 0, b"b");
+        let between = unpacked(&[first.clone(), between, last.clone()]);
+        assert_eq!(between, Err(BatchError::Between));
+        assert_eq!(unpacked(&[item(Part::Continued, b""), first, last]), Err(BatchError::Event));
+    }
+
+    #[test]
+    fn an_event_has_one_spelling() {
+        assert_eq!(unpacked(&[item(Part::Last, NOTE)]), Ok(1));
+        let long: Vec<u8> = [b"\xa1\x64note\xa1\x64text\x79\x04\x01".as_slice(), &[b'x'; 1025]].concat();
+        for wrong in [
+            b"\xa1\x78\x04note\xa1\x64text\x61a".as_slice(),
+            b"\xbf\x64note\xa1\x64text\x61a\xff",
+            b"\xa1\x64note\xa1\x64text\x7f\x61a\xff",
+            b"\xa1\x66ending\xa2\x64in_s\x01\x66reason\x61r",
+            b"\xa1\x68unframed\xa3\x67channel\x01\x63tap\x62in\x66reason\x61r",
+            b"\xa1\x6dterms_changed\xa2\x6bpolicy_hash\x41p\x65terms\x40",
+            &[NOTE, b"\0"].concat(),
+            &long,
+        ] {
+            let text = String::from_utf8_lossy(wrong);
+            assert_eq!(unpacked(&[item(Part::Last, wrong)]), Err(BatchError::Event), "{text}");
+        }
+        let right = b"\xa1\x66ending\xa2\x66reason\x61r\x64in_s\x01";
+        assert_eq!(unpacked(&[item(Part::Last, right)]), Ok(1));
     }
 }

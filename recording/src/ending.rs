@@ -1,7 +1,7 @@
 //! The end of a recording: reason, totals, and an index of checkpoints for
 //! jumping.
 
-use crate::batch::BatchError;
+use crate::batch::{self, BatchError};
 use crate::entry::Totals;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -36,9 +36,8 @@ impl End {
     }
 
     pub(crate) fn parse(plaintext: &[u8]) -> Result<Self, BatchError> {
-        let mut rest = plaintext;
-        let end = ciborium::from_reader(&mut rest).map_err(|_| BatchError::End)?;
-        if rest.is_empty() { Ok(end) } else { Err(BatchError::End) }
+        let end: Self = batch::in_its_one_spelling(plaintext).ok_or(BatchError::End)?;
+        if end.marks.len() > MAX_MARKS { Err(BatchError::End) } else { Ok(end) }
     }
 }
 
@@ -75,6 +74,17 @@ impl Index {
 
     pub(crate) fn marks(&self) -> &[Mark] {
         &self.marks
+    }
+
+    /// Whether `marks` are these, or every second, fourth, ... of them. Times
+    /// are not compared: a checkpoint's frame does not have them.
+    pub(crate) fn is_told_by(&self, marks: &[Mark]) -> bool {
+        let places = |mark: &Mark| (mark.0, mark.1);
+        let steps = std::iter::successors(Some(1usize), |step| step.checked_mul(2));
+        let thinned = |step| self.marks.iter().step_by(step).map(places);
+        steps
+            .take_while(|step| *step < self.marks.len().saturating_mul(2))
+            .any(|step| thinned(step).eq(marks.iter().map(places)))
     }
 }
 

@@ -202,6 +202,31 @@ impl Event {
         }
     }
 
+    /// Whether every field that holds one of a few words holds one of these,
+    /// and a hash is as long as it must be.
+    pub(crate) fn is_in_words_of_the_format(&self) -> bool {
+        match self {
+            Self::Started(started) => started.policy_hash.len() == POLICY_HASH,
+            Self::TermsChanged { policy_hash, .. } => policy_hash.len() == POLICY_HASH,
+            Self::ChannelClosed { by, how, .. } => {
+                matches!(by.as_str(), "client" | "device" | "gateway")
+                    && matches!(how.as_str(), "finished" | "reset")
+            }
+            Self::Operation { effect, .. } => matches!(effect.as_str(), "observes" | "changes"),
+            Self::Observed { tap, .. } | Self::Unframed { tap, .. } => {
+                matches!(tap.as_str(), "from_client" | "from_device")
+            }
+            Self::ChannelOpened { .. }
+            | Self::ChannelConnected { .. }
+            | Self::Answer { .. }
+            | Self::Refusal { .. }
+            | Self::PathChanged { .. }
+            | Self::ClockStep { .. }
+            | Self::Ending { .. }
+            | Self::Note { .. } => true,
+        }
+    }
+
     /// More bytes than the event can have in CBOR.
     pub(crate) fn size_bound(&self) -> u64 {
         let terms = match self {
@@ -223,6 +248,9 @@ impl Event {
         u64::try_from(terms).unwrap_or(u64::MAX).saturating_add(TEXTS_BOUND)
     }
 }
+
+/// Length of a policy's hash, in bytes.
+const POLICY_HASH: usize = 32;
 
 /// More bytes than all texts and numbers of an event have in CBOR: `Started`
 /// has nine texts.

@@ -15,6 +15,9 @@ pub const MAGIC: [u8; 8] = *b"GATEHREC";
 /// The format's version; a number is never used twice.
 pub const VERSION: u16 = 0;
 
+/// Longest recording, in bytes: 1 TiB.
+pub const MAX_LENGTH: u64 = 1 << 40;
+
 /// Longest text in the header, in bytes.
 pub(crate) const MAX_NAME: usize = 255;
 
@@ -162,6 +165,9 @@ pub(crate) fn encode(header: &Header, key_block: &[u8]) -> Result<Vec<u8>, Heade
     out.extend_from_slice(&header.key_commitment);
     out.extend_from_slice(&header.recipients_hash);
     out.extend_from_slice(&header.key_id.to_be_bytes());
+    if header.log.origin.is_empty() && header.log != LogPosition::none() {
+        return Err(HeaderError::Field("log position without an origin"));
+    }
     put_name(&mut out, &header.log.origin, "log origin")?;
     put_name(&mut out, &header.key_name, "key name")?;
     let length = u32::try_from(key_block.len()).map_err(|_| HeaderError::Field("key block"))?;
@@ -246,9 +252,13 @@ impl<'a> Fields<'a> {
             key_name: String::new(),
         };
         let origin = self.name("log origin")?;
+        let log = LogPosition { origin, ..header.log };
+        if log.origin.is_empty() && log != LogPosition::none() {
+            return Err(HeaderError::Field("log position without an origin"));
+        }
         let key_name = self.name("key name")?;
         let key_block = self.key_block()?;
-        Ok((Header { log: LogPosition { origin, ..header.log }, key_name, ..header }, key_block))
+        Ok((Header { log, key_name, ..header }, key_block))
     }
 
     fn key_block(&mut self) -> Result<Vec<u8>, HeaderError> {
@@ -352,6 +362,8 @@ mod tests {
             let refused = encode(&Header { log, ..header() }, b"wrapped");
             assert_eq!(refused, Err(HeaderError::Field("log origin")), "{name:?}");
         }
+        let log = LogPosition { origin: String::new(), ..header().log };
+        assert!(encode(&Header { log, ..header() }, b"wrapped").is_err());
         assert!(encode(&header(), b"").is_err());
         assert!(encode(&header(), &vec![1; MAX_KEY_BLOCK + 1]).is_err());
         let started_wall = "2300-01-01T00:00:00Z".parse().unwrap();
@@ -371,5 +383,21 @@ mod tests {
         assert_eq!(with(10, 9), HeaderError::Field("mode"));
         assert_eq!(with(152, 1), HeaderError::Field("log origin"));
         assert_eq!(with(155, b' '), HeaderError::Field("log origin"));
+    }
+
+    #[test]
+    fn a_log_position_needs_an_origin() {
+        let none = Header { log: LogPosition::none(), ..header() };
+        let bytes = encode(&none, b"wrapped").unwrap();
+        assert_eq!(parse(&bytes).unwrap().fields, none);
+        for at in [43, 50, 51, 82] {
+            let mut changed = bytes.clone();
+            changed[at] = 1;
+            let refused = parse(&changed).err();
+            assert_eq!(refused, Some(HeaderError::Field("log position without an origin")), "{at}");
+            changed.truncate(153);
+            changed.resize(3000, 0);
+            assert_eq!(parse(&changed).err(), Some(HeaderError::Cut), "{at}: blank behind");
+        }
     }
 }

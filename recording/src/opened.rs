@@ -13,6 +13,7 @@ use crate::frame::{FrameHeader, Kind};
 use crate::header::{Header, HeaderError};
 use crate::ratchet::{Binding, CryptoError, Ratchet};
 use crate::recipient::{self, Identity, RecipientError};
+use crate::reckoning::Reckoning;
 use crate::scan::{Scanner, Step};
 use crate::taps::{Taps, WINDOW};
 use crate::tree::Hash;
@@ -85,6 +86,7 @@ pub struct Opened<R> {
     position: Position,
     unpacker: Unpacker,
     taps: Taps,
+    reckoning: Reckoning,
     windows: HashMap<(u32, Tap), Window>,
     stop: Stop,
     failed: bool,
@@ -99,7 +101,8 @@ impl<R: Read + Seek> Opened<R> {
         let (scanner, head) = Scanner::open(source)?;
         let head = head?;
         let (session, commitment) = (head.fields.session, head.fields.key_commitment);
-        let key = recipient::unwrap(&head.key_block, identity, &session, &commitment)?;
+        let recipients = head.fields.recipients_hash;
+        let key = recipient::unwrap(&head.key_block, identity, &session, &commitment, &recipients)?;
         Ok(Self {
             scanner,
             ratchet: Ratchet::new(&key, &session)?,
@@ -109,6 +112,7 @@ impl<R: Read + Seek> Opened<R> {
             position: Position::default(),
             unpacker: Unpacker::default(),
             taps: Taps::default(),
+            reckoning: Reckoning::new(),
             windows: HashMap::new(),
             stop: Stop::NotYet,
             failed: false,
@@ -165,7 +169,10 @@ impl<R: Read + Seek> Opened<R> {
         };
         self.position = Position { bytes: offset, frames: self.sequence };
         match frame.kind {
-            Kind::Checkpoint => self.ratchet.advance()?,
+            Kind::Checkpoint => {
+                self.ratchet.advance()?;
+                self.reckoning.checkpoint(offset, self.sequence);
+            }
             Kind::Entries => {
                 let Some(plaintext) = self.open_frame(&frame, offset)? else {
                     return Ok(());
@@ -176,12 +183,21 @@ impl<R: Read + Seek> Opened<R> {
                 let Some(plaintext) = self.open_frame(&frame, offset)? else {
                     return Ok(());
                 };
-                let end = End::parse(&plaintext).map_err(|source| OpenError::Entries { offset, source })?;
+                let end = self.end(&plaintext).map_err(|source| OpenError::Entries { offset, source })?;
                 self.stop = Stop::Ended(end);
             }
         }
         self.sequence = self.sequence.saturating_add(1);
         Ok(())
+    }
+
+    fn end(&self, plaintext: &[u8]) -> Result<End, BatchError> {
+        if self.unpacker.is_inside_an_event() {
+            return Err(BatchError::Unfinished);
+        }
+        let end = End::parse(plaintext)?;
+        self.reckoning.end(&end)?;
+        Ok(end)
     }
 
     /// The plaintext of the frame just read; `None` where the file was cut
@@ -222,16 +238,22 @@ impl<R: Read + Seek> Opened<R> {
                 Body::Bytes { channel, tap, offset, bytes }
             }
             Body::Same { channel, tap, offset, length, of, of_offset } => {
-                if length > WINDOW {
+                if length > WINDOW || tap == of {
                     return Err(BatchError::Reference);
                 }
                 self.taps.reach(channel, of, of_offset, length)?;
-                let window = self.windows.get(&(channel, of)).ok_or(BatchError::Reference)?;
-                let bytes = window.copy(of_offset, length).ok_or(BatchError::Reference)?;
+                let window = self.windows.get(&(channel, of));
+                let bytes = match length {
+                    0 => Bytes::new(),
+                    _ => window
+                        .and_then(|window| window.copy(of_offset, length))
+                        .ok_or(BatchError::Reference)?,
+                };
                 self.keep(channel, tap, offset, &bytes)?;
                 Body::Bytes { channel, tap, offset, bytes }
             }
             Body::Event(event) => {
+                self.reckoning.event(&event, &self.taps)?;
                 self.forget(&event);
                 Body::Event(event)
             }
@@ -242,6 +264,7 @@ impl<R: Read + Seek> Opened<R> {
     fn keep(&mut self, channel: u32, tap: Tap, offset: u64, bytes: &[u8]) -> Result<(), BatchError> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.taps.advance(channel, tap, offset, length)?;
+        self.reckoning.passed(tap, length);
         self.windows.entry((channel, tap)).or_default().push(bytes);
         Ok(())
     }

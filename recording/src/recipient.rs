@@ -43,6 +43,10 @@ pub enum RecipientError {
     /// The unwrapped key is not the one that the header commits to.
     #[error("the file key is not the one that the header commits to")]
     Commitment,
+    /// Every recipient's identity is at hand, and they are not those that the
+    /// header names.
+    #[error("the recipients are not those whose hash the header has")]
+    Recipients,
     /// The cryptographic library refused.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
@@ -169,15 +173,21 @@ pub(crate) fn wrap(key: &FileKey, recipients: &[Recipient]) -> Result<Vec<u8>, R
     Ok(block)
 }
 
-/// Unwraps the file key and holds it against the header's commitment.
+/// Unwraps the file key and holds it against the header's commitment, and the
+/// recipients against the header's hash where all of them are known.
 pub(crate) fn unwrap(
     block: &[u8],
     identity: &Identity,
     session: &[u8; 16],
     commitment: &Hash,
+    recipients_hash: &Hash,
 ) -> Result<FileKey, RecipientError> {
     let decryptor = age::Decryptor::new(block).map_err(|_| RecipientError::KeyBlock)?;
     if decryptor.is_scrypt() {
+        return Err(RecipientError::KeyBlock);
+    }
+    let stanzas = native_stanzas(block);
+    if stanzas == 0 || stanzas > MAX_RECIPIENTS {
         return Err(RecipientError::KeyBlock);
     }
     let identities = identity.0.iter().map(|identity| identity as &dyn age::Identity);
@@ -194,7 +204,33 @@ pub(crate) fn unwrap(
     if key.commitment(session)? != *commitment {
         return Err(RecipientError::Commitment);
     }
+    let known = matching(block, identity)?;
+    if known.len() == stanzas && hash(&known) != *recipients_hash {
+        return Err(RecipientError::Recipients);
+    }
     Ok(key)
+}
+
+/// The recipients of `block` whose identities are at hand, each once.
+fn matching(block: &[u8], identity: &Identity) -> Result<Vec<Recipient>, RecipientError> {
+    let mut known: Vec<Recipient> = Vec::new();
+    for one in &identity.0 {
+        let decryptor = age::Decryptor::new(block).map_err(|_| RecipientError::KeyBlock)?;
+        let recipient = Recipient(one.to_public());
+        if decryptor.decrypt(std::iter::once(one as &dyn age::Identity)).is_ok()
+            && !known.contains(&recipient)
+        {
+            known.push(recipient);
+        }
+    }
+    Ok(known)
+}
+
+/// Count of native stanzas in the header of an age file that is well-formed:
+/// nothing else in it begins a line like one.
+fn native_stanzas(block: &[u8]) -> usize {
+    let header = block.split(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"---"));
+    header.filter(|line| line.starts_with(b"-> X25519 ")).count()
 }
 
 #[cfg(test)]

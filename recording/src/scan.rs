@@ -42,8 +42,14 @@ impl<R: Read + Seek> Scanner<R> {
         let mut start = Vec::with_capacity(2048);
         let most = u64::try_from(MAX_HEADER).unwrap_or(u64::MAX);
         source.by_ref().take(most).read_to_end(&mut start)?;
-        let head = header::parse(&start);
+        let mut head = header::parse(&start);
         let mut scanner = Self { source, length, offset: 0, frame: Vec::new() };
+        // More than a header's length was blank so far; it must be to the end.
+        if head.as_ref().is_err_and(|error| *error == HeaderError::Cut)
+            && scanner.last_written_behind(most)?
+        {
+            head = Err(HeaderError::Magic);
+        }
         if let Ok(head) = &head {
             scanner.go_to(head.length)?;
         }
@@ -146,6 +152,16 @@ impl<R: Read + Seek> Scanner<R> {
         }
         self.go_to(start)?;
         Ok(last)
+    }
+
+    fn last_written_behind(&mut self, offset: u64) -> io::Result<bool> {
+        if self.length <= offset {
+            return Ok(false);
+        }
+        self.go_to(offset)?;
+        let written = self.last_written()?.is_some();
+        self.go_to(0)?;
+        Ok(written)
     }
 
     /// Whether all is zero from somewhere inside the frame that begins at

@@ -4,7 +4,7 @@
 //! those before: a gap would be unrecorded bytes.
 
 use crate::batch::BatchError;
-use crate::entry::Tap;
+use crate::entry::{Tap, Totals};
 use crate::event::Event;
 use std::collections::HashMap;
 
@@ -41,13 +41,20 @@ impl Taps {
 
     /// Whether a reference leads to bytes that are there and near enough.
     pub(crate) fn reach(&self, channel: u32, of: Tap, of_offset: u64, length: u32) -> Result<(), BatchError> {
-        let ends = self.0.get(&channel).ok_or(BatchError::Reference)?;
+        let ends = self.0.get(&channel).copied().unwrap_or_default();
         let end = *ends.get(usize::from(of.code())).ok_or(BatchError::Reference)?;
         let last = of_offset.checked_add(length.into()).ok_or(BatchError::Reference)?;
         if last > end || of_offset < end.saturating_sub(WINDOW.into()) {
             return Err(BatchError::Reference);
         }
         Ok(())
+    }
+
+    /// Bytes that passed the taps of a channel that is not closed.
+    pub(crate) fn totals(&self, channel: u32) -> Totals {
+        let [from_client, to_device, from_device, to_client] =
+            self.0.get(&channel).copied().unwrap_or_default();
+        Totals { from_client, to_device, from_device, to_client }
     }
 
     /// Forgets a channel that is closed.
@@ -61,7 +68,6 @@ impl Taps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::Totals;
 
     #[test]
     fn each_tap_goes_on_where_it_was() {

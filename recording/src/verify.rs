@@ -298,11 +298,12 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
         Ok(Flow::On)
     }
 
-    /// A checkpoint whose last bytes never reached the disk is torn; any other
-    /// that is not accepted is an alteration.
+    /// A checkpoint whose last bytes never reached the disk is torn, if no
+    /// genuine one stands anywhere behind; any other that is not accepted is
+    /// an alteration.
     fn refused(&mut self, offset: u64, error: CheckpointError) -> io::Result<Outcome> {
         let end = self.scanner.offset();
-        if self.scanner.torn(offset, end)? {
+        if self.scanner.torn(offset, end)? && !self.signed_further_on()? {
             self.tail.broken = Some(offset);
             return Ok(Ok(Verdict::Unclean));
         }

@@ -17,7 +17,7 @@ use crate::checkpoint::CheckpointError;
 use crate::ending::{End, Index, Mark};
 use crate::entry::{Body, Entry, Position, Totals};
 use crate::event::{Event, MAX_EVENT};
-use crate::header::{self, Header, HeaderError, LogPosition, Mode};
+use crate::header::{self, Header, HeaderError, LogPosition, MAX_LENGTH, Mode};
 use crate::keys::SigningKey;
 use crate::ratchet::{CryptoError, FileKey, Ratchet};
 use crate::recipient::{self, Recipient, RecipientError};
@@ -303,6 +303,11 @@ impl<S: Storage> Writer<S> {
         self.shared.check()?;
         let needed = entries.iter().map(size_bound).fold(CLOSING.saturating_mul(2), u64::saturating_add);
         let needed = self.assembly.position().bytes.saturating_add(needed);
+        if needed > MAX_LENGTH {
+            let why =
+                io::Error::new(io::ErrorKind::FileTooLarge, "it would be longer than a recording can be");
+            return Err(RecordError::Full(Arc::new(why)));
+        }
         match &mut self.reserve {
             Reserve::Unsupported => Ok(()),
             Reserve::Exhausted { why } => Err(RecordError::Full(Arc::clone(why))),
@@ -363,6 +368,9 @@ impl<S: Storage> Writer<S> {
     }
 
     fn pack_event(&mut self, at: u64, event: &Event) -> Result<(), RecordError> {
+        if !event.is_in_words_of_the_format() {
+            return Err(BatchError::Event.into());
+        }
         self.cbor.clear();
         ciborium::into_writer(event, &mut self.cbor).map_err(|_| RecordError::TooLarge)?;
         if self.cbor.len() > MAX_EVENT {

@@ -404,7 +404,7 @@ fn no_text_of_a_recording_gets_out_as_it_is() {
         event(3, operation(2, HOSTILE, Decision::Allow, HOSTILE, HOSTILE)),
         event(4, crate::plant::answer(2, HOSTILE, true)),
         event(5, Event::Note { text: HOSTILE.to_owned() }),
-        event(6, Event::Unframed { channel: 1, tap: HOSTILE.to_owned(), reason: HOSTILE.to_owned() }),
+        event(6, Event::Unframed { channel: 1, tap: "from_client".to_owned(), reason: HOSTILE.to_owned() }),
         Entry {
             at: std::time::Duration::from_millis(7),
             body: Body::Bytes { channel: 1, tap: Tap::FromClient, offset: 0, bytes: HOSTILE.into() },

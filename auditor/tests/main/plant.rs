@@ -7,6 +7,7 @@ use recording::{
     Body, Decision, Entry, Event, FileStorage, Identity, LogPosition, Mode, Moment, Opening, SigningKey,
     Started, Tap, Totals, Writer,
 };
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,14 +90,14 @@ impl Plant {
 
     pub(crate) fn record_until(&self, name: &str, entries: &[Entry], reason: &str) {
         let mut writer = self.writer(name);
-        writer.append_signed(entries, moment(100)).unwrap();
+        writer.append_signed(&reckoned(entries), moment(100)).unwrap();
         writer.finish(moment(5_050), reason).unwrap();
     }
 
     /// A recording of these entries whose gateway died.
     pub(crate) fn record_crash(&self, name: &str, entries: &[Entry]) {
         let mut writer = self.writer(name);
-        writer.append(entries).unwrap();
+        writer.append(&reckoned(entries)).unwrap();
     }
 
     /// Turns one bit of a file's byte, counted from the end.
@@ -106,6 +107,27 @@ impl Plant {
         content[at] ^= 1;
         std::fs::write(self.path(name), content).unwrap();
     }
+}
+
+/// The entries, with the totals of closed channels as they are.
+fn reckoned(entries: &[Entry]) -> Vec<Entry> {
+    let mut sums: HashMap<u32, Totals> = HashMap::new();
+    let mut reckoned = entries.to_vec();
+    for entry in &mut reckoned {
+        match &mut entry.body {
+            Body::Bytes { channel, tap, bytes, .. } => {
+                sums.entry(*channel).or_default().add(*tap, bytes.len() as u64);
+            }
+            Body::Same { channel, tap, length, .. } => {
+                sums.entry(*channel).or_default().add(*tap, (*length).into());
+            }
+            Body::Event(Event::ChannelClosed { channel, totals, .. }) => {
+                *totals = sums.remove(channel).unwrap_or_default();
+            }
+            Body::Event(_) => {}
+        }
+    }
+    reckoned
 }
 
 pub(crate) fn moment(ms: u64) -> Moment {

@@ -34,6 +34,30 @@ fn ls_goes_on_after_a_file_that_is_no_recording() {
     assert_eq!(plant.call(&["ls", "@nowhere"]).code, 4);
 }
 
+/// A pipe would wait for a writer for ever, a device never ends.
+#[test]
+fn what_is_no_regular_file_is_refused_by_every_command() {
+    let plant = Plant::new();
+    plant.record("good.ghr", &session());
+    let pipe = plant.path("pipe.ghr");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for place in ["@pipe.ghr", "/dev/zero"] {
+        for words in [
+            vec!["verify", place, "--key", "@signing.pub"],
+            vec!["show", place],
+            vec!["show", place, "--identity", "@auditor.age"],
+            vec!["replay", place, "--identity", "@auditor.age"],
+            vec!["export", place, "--identity", "@auditor.age", "--format", "jsonl", "--out", "@out"],
+        ] {
+            let called = plant.call(&words);
+            assert_eq!(called.code, 4, "{words:?}: {}", called.err);
+            assert!(called.err.contains("no regular file"), "{words:?}: {}", called.err);
+        }
+    }
+    let called = plant.call(&["ls", "@"]);
+    assert_eq!((called.code, called.out.lines().count()), (4, 2), "the others are listed");
+}
+
 #[test]
 fn ls_says_so_where_there_is_nothing() {
     let plant = Plant::new();

@@ -151,13 +151,19 @@ fn no_text_of_a_recording_reaches_the_terminal_as_it_is() {
         operation(5, HOSTILE, Decision::Allow, HOSTILE, HOSTILE),
         answer(1, HOSTILE, false),
         answer(4, HOSTILE, true),
-        answer(77, HOSTILE, false),
-        Event::Observed { channel: 2, tap: text(), offset: 0, fact: text(), value: text() },
-        Event::Unframed { channel: 1, tap: text(), reason: text() },
+        answer(Event::UNASKED, HOSTILE, false),
+        Event::Observed { channel: 2, tap: "from_client".to_owned(), offset: 0, fact: text(), value: text() },
+        Event::Unframed { channel: 1, tap: "from_device".to_owned(), reason: text() },
         Event::PathChanged { source: text() },
         Event::Ending { reason: text(), in_s: 1 },
         Event::Note { text: text() },
-        Event::ChannelClosed { channel: 1, by: text(), how: text(), reason: text(), totals },
+        Event::ChannelClosed {
+            channel: 1,
+            by: "client".to_owned(),
+            how: "reset".to_owned(),
+            reason: text(),
+            totals,
+        },
     ];
     let mut entries: Vec<_> = (0..).zip(events).map(|(ms, known)| event(ms, known)).collect();
     entries.push(bytes(40, 2, Tap::FromClient, 0, HOSTILE.as_bytes()));

@@ -78,3 +78,19 @@ fn the_format_s_page_shows_the_vector() {
         assert!(page.contains(line), "{line}");
     }
 }
+
+/// A longer length in front of the last checkpoint makes it look like one that
+/// is torn; but the whole of it is still there.
+#[test]
+fn a_checkpoint_behind_a_broken_frame_is_no_torn_one() {
+    let mut file = file();
+    file[1532..1536].copy_from_slice(&[0x2e, 1, 0, 0]);
+    file.extend_from_slice(&[0; 20]);
+    let key: PublicKey = PUBLIC_KEY.parse().unwrap();
+    let report = verify(Cursor::new(&file), &key).unwrap();
+    assert!(matches!(report.verdict, Verdict::Altered { offset: 1532, .. }), "{:?}", report.verdict);
+    // Without its last line it is torn.
+    file.truncate(1800);
+    file.extend_from_slice(&[0; 46]);
+    assert_eq!(verify(Cursor::new(&file), &key).unwrap().verdict, Verdict::Unclean);
+}
