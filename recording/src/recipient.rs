@@ -285,10 +285,20 @@ mod tests {
         let commitment = key.commitment(&[9; 16]).unwrap();
         let block = wrap(&key, &recipients).unwrap();
         for identity in [&one, &two] {
-            assert!(unwrap(&block, identity, &[9; 16], &commitment).is_ok());
+            assert!(
+                unwrap(&block, identity, &[9; 16], &commitment, &[0; 32]).is_ok(),
+                "one does not know all"
+            );
         }
-        let refused = unwrap(&block, &stranger, &[9; 16], &commitment);
+        let refused = unwrap(&block, &stranger, &[9; 16], &commitment, &hash(&recipients));
         assert!(matches!(refused, Err(RecipientError::NoMatch)));
+        // Who knows all of them, and one twice, holds them against the header.
+        let all =
+            [one.to_text(), two.to_text(), one.to_text(), stranger.to_text()].map(|text| text.to_string());
+        let all = Identity::parse(&all.concat()).unwrap();
+        let refused = unwrap(&block, &all, &[9; 16], &commitment, &[0; 32]);
+        assert!(matches!(refused, Err(RecipientError::Recipients)));
+        assert!(unwrap(&block, &all, &[9; 16], &commitment, &hash(&recipients)).is_ok());
     }
 
     #[test]
@@ -296,7 +306,7 @@ mod tests {
         let identity = Identity::generate();
         let block = wrap(&FileKey::random().unwrap(), &identity.recipients()).unwrap();
         let commitment = FileKey::random().unwrap().commitment(&[9; 16]).unwrap();
-        let refused = unwrap(&block, &identity, &[9; 16], &commitment);
+        let refused = unwrap(&block, &identity, &[9; 16], &commitment, &hash(&identity.recipients()));
         assert!(matches!(refused, Err(RecipientError::Commitment)));
     }
 

@@ -24,14 +24,23 @@ class Reader:
         self._at = 0
 
     def uint(self) -> int:
-        """An unsigned integer."""
+        """An unsigned integer of at most 64 bits."""
         return self._head(UINT, "an unsigned integer")
 
+    def uint_of(self, bits: int) -> int:
+        """An unsigned integer of at most so many bits."""
+        value = self.uint()
+        if value >> bits:
+            raise BadCbor(f"{value} has more than {bits} bits")
+        return value
+
     def integer(self) -> int:
-        """An integer of either sign."""
-        if self._peek() >> 5 == NEGATIVE:
-            return -1 - self._head(NEGATIVE, "an integer")
-        return self._head(UINT, "an integer")
+        """A signed integer of 64 bits."""
+        negative = self._peek() >> 5 == NEGATIVE
+        value = self._head(NEGATIVE if negative else UINT, "an integer")
+        if value >> 63:
+            raise BadCbor("an integer of more than 64 bits")
+        return -1 - value if negative else value
 
     def text(self) -> str:
         """At most MAX_TEXT bytes of UTF-8."""

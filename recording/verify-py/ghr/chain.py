@@ -157,7 +157,7 @@ class _Walk:
         note = open_note(frame.body, self.key)
         if isinstance(note, str):
             if self.source.last_written() < frame.end - 1:
-                raise _Ended(Answer.UNCLEAN, frame.offset, f"torn checkpoint: {note}")
+                raise self._stopped(frame.offset, f"torn checkpoint: {note}")
             raise _Ended(Answer.ALTERED, frame.offset, f"checkpoint: {note}")
         wrong = self._uncovered(header, frame, note)
         if wrong:

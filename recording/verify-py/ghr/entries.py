@@ -213,6 +213,8 @@ class Inside:
     def _part(self, item: int, part: bytes) -> None:
         if len(self._parts) + len(part) > MAX_EVENT:
             raise BadInside("an event longer than any")
+        if item == _PART and not part:
+            raise BadInside("an empty part of an event")
         self._parts += part
         if item == _EVENT:
             event = read_event(bytes(self._parts))
@@ -225,9 +227,11 @@ class Inside:
             self._requests += 1
             if event.number("request") != self._requests:
                 raise BadInside(f"request {event.number('request')} where {self._requests} belongs")
-        elif event.name == "answer":
-            if not 0 <= event.number("request") <= self._requests:
-                raise BadInside("an answer to no request")
+        elif event.name in ("answer", "refusal"):
+            # An answer to request 0 is none: the device sent it by itself.
+            least = 0 if event.name == "answer" else 1
+            if not least <= event.number("request") <= self._requests:
+                raise BadInside(f"{event.name} to no request")
         elif event.name == "channel_closed":
             channel = event.number("channel")
             if event.fields["totals"] != self._channels.ends_of(channel):

@@ -75,7 +75,12 @@ def _one_of(*words: str) -> Take:
     return take
 
 
+def _uint_of(bits: int) -> Take:
+    return lambda reader: reader.uint_of(bits)
+
+
 _UINT: Take = Reader.uint
+_UINT32: Take = _uint_of(32)
 _TEXT: Take = Reader.text
 _MAYBE: Take = Reader.text_or_null
 _BYTES: Take = Reader.octets
@@ -95,10 +100,10 @@ EVENTS: dict[str, dict[str, Take]] = {
         "software": _TEXT,
         "terms": _BYTES,
     },
-    "channel_opened": {"channel": _UINT, "service": _TEXT, "protocol": _TEXT, "port": _UINT},
-    "channel_connected": {"channel": _UINT},
+    "channel_opened": {"channel": _UINT32, "service": _TEXT, "protocol": _TEXT, "port": _uint_of(16)},
+    "channel_connected": {"channel": _UINT32},
     "channel_closed": {
-        "channel": _UINT,
+        "channel": _UINT32,
         "by": _one_of("client", "device", "gateway"),
         "how": _one_of("finished", "reset"),
         "reason": _TEXT,
@@ -106,9 +111,9 @@ EVENTS: dict[str, dict[str, Take]] = {
     },
     "operation": {
         "request": _UINT,
-        "channel": _UINT,
+        "channel": _UINT32,
         "offset": _UINT,
-        "length": _UINT,
+        "length": _UINT32,
         "function": _TEXT,
         "text": _TEXT,
         "effect": _one_of("observes", "changes"),
@@ -118,25 +123,25 @@ EVENTS: dict[str, dict[str, Take]] = {
     },
     "answer": {
         "request": _UINT,
-        "channel": _UINT,
+        "channel": _UINT32,
         "offset": _UINT,
-        "length": _UINT,
+        "length": _UINT32,
         "text": _TEXT,
         "refused": Reader.boolean,
     },
-    "refusal": {"request": _UINT, "channel": _UINT, "offset": _UINT, "length": _UINT},
+    "refusal": {"request": _UINT, "channel": _UINT32, "offset": _UINT, "length": _UINT32},
     "observed": {
-        "channel": _UINT,
+        "channel": _UINT32,
         "tap": _one_of("from_client", "from_device"),
         "offset": _UINT,
         "fact": _TEXT,
         "value": _TEXT,
     },
-    "unframed": {"channel": _UINT, "tap": _one_of(*TAPS), "reason": _TEXT},
+    "unframed": {"channel": _UINT32, "tap": _one_of("from_client", "from_device"), "reason": _TEXT},
     "terms_changed": {"policy_hash": _hash, "terms": _BYTES},
     "path_changed": {"source": _TEXT},
     "clock_step": {"step_ms": Reader.integer},
-    "ending": {"reason": _TEXT, "in_s": _UINT},
+    "ending": {"reason": _TEXT, "in_s": _UINT32},
     "note": {"text": _TEXT},
 }
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, Callable
 MAGIC = b"GATEHREC"
 VERSION = 0
 MODES = ("default", "durable", "ordered")
+MAX_LENGTH = 1 << 40
 MAX_NAME = 255
 MAX_WRAPPED_KEY = 16384
 
@@ -62,11 +63,13 @@ class Source:
     def of_file(cls, file: BinaryIO) -> Source:
         """An open regular file, at the size it has now.
 
-        Raises OSError if it is not a regular file, and later if it shrinks.
+        Raises OSError if it is not a regular file or too long, and later if it shrinks.
         """
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
+        if status.st_size > MAX_LENGTH:
+            raise OSError(f"longer than a recording can be ({MAX_LENGTH} bytes)")
 
         def read_at(offset: int, size: int) -> bytes:
             file.seek(offset)
@@ -216,6 +219,10 @@ def read_header(source: Source) -> Header:
     recipients_hash = reader.take(32)
     key_id = reader.take(4)
     origin = reader.name("site log's origin")
+    reader.demand(
+        origin != b"" or (log_size == 0 and not any(log_root)),
+        "a position in a site log that has no origin",
+    )
     key_name = reader.name("signing key's name")
     wrapped_size = reader.number(4)
     reader.demand(

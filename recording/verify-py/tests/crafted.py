@@ -69,6 +69,8 @@ def _headers() -> Iterator[Case]:
         "origin-space": HeaderFields(origin=b"plant site"),
         "origin-high": HeaderFields(origin="plänt".encode()),
         "origin-long": HeaderFields(origin=b"o" * 256),
+        "log-size-without-origin": HeaderFields(log_size=1),
+        "log-root-without-origin": HeaderFields(log_root=bytes(31) + b"\x01"),
         "wrapped-none": HeaderFields(wrapped_key=b""),
         "wrapped-long": HeaderFields(wrapped_key=b"w" * 16385),
     }
@@ -102,6 +104,9 @@ def _torn_headers() -> Iterator[Case]:
     yield Case("header-cut-late", whole[: len(Forge().data) - 16], 3)
     yield Case("torn-origin-length", whole[:151] + b"\x2c\x01", 3)
     yield Case("wrong-origin-length", whole[:151] + b"\x2c\x01o", 1, 0)
+    logged = Forge(fields=HeaderFields(log_size=7)).data
+    yield Case("torn-origin", logged[:153] + bytes(30000), 3)
+    yield Case("torn-origin-and-more", logged[:153] + bytes(30000) + b"x", 1, 0)
     # A length that leads beyond the file does not hide the checkpoints that follow.
     size = whole.index(b"age-encryption") - 4
     longer = whole[:size] + (16000).to_bytes(4, "little") + whole[size + 4 :]
@@ -259,6 +264,9 @@ def _tails() -> Iterator[Case]:
         whole = len(torn.data)
         yield Case(f"torn-checkpoint-{kept}", torn.data[: place + kept] + bytes(whole - place - kept), 3)
         yield Case(f"cut-checkpoint-{kept}", torn.data[: place + kept], 3)
+    longer = (int.from_bytes(torn.data[place : place + 4], "little") + 8).to_bytes(4, "little")
+    whole = torn.data[:place] + longer + torn.data[place + 4 :]
+    yield Case("torn-checkpoint-that-is-whole", whole + bytes(20), 1, place)
     shot = torn.data[: place + 200] + bytes(10) + torn.data[place + 210 :]
     yield Case("holed-checkpoint", shot, 1, place)
 

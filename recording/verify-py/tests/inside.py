@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 import sys
@@ -67,6 +68,7 @@ def _taps() -> Iterator[Inside]:
 def _references() -> Iterator[Inside]:
     abc = bytes_item(1, 0, 0, b"abc")
     yield _closed("reference", [[abc, same_item(1, 1, 0, 3, 0, 0)]], (3, 3, 0, 0))
+    yield _closed("reference-to-nothing", [[same_item(1, 1, 0, 0, 0, 0)]], (0, 0, 0, 0))
     yield _closed("reference-count-0", [[abc, same_item(1, 1, 0, 0, 0, 3)]], (3, 0, 0, 0))
     yield _closed("reference-part", [[abc, same_item(1, 1, 0, 1, 0, 1)]], (3, 1, 0, 0))
     chain = [abc, same_item(1, 1, 0, 3, 0, 0), same_item(1, 2, 0, 3, 1, 0), same_item(1, 3, 0, 3, 2, 0)]
@@ -152,6 +154,7 @@ def _parts() -> Iterator[Inside]:
     yield _closed("parts", [whole], (0, 0, 0, 0))
     yield _closed("parts-in-frames", [[item] for item in whole], (0, 0, 0, 0))
     yield _closed("parts-last-empty", [[part_item(event), event_item(b"")]], (0, 0, 0, 0))
+    yield _closed("parts-empty", [[part_item(b""), event_item(event)]], (0, 0, 0, 0), "empty part")
     between = [whole[0], bytes_item(1, 0, 0, b"a"), *whole[1:]]
     yield _closed("parts-item-between", [between], (1, 0, 0, 0), "between the parts")
     yield _closed("parts-unfinished", [whole[:2]], (0, 0, 0, 0), "ends inside an event")
@@ -227,8 +230,12 @@ def _events() -> Iterator[Inside]:
         "ending": {"reason": "idle", "in_s": 60},
         "note": {"text": "…"},
     }
+    asked = event_item(cbor({"operation": _operation(1)}))
     for name, fields in good.items():
-        yield _closed(f"event-{name}", [[event_item(cbor({name: fields}))]], (0, 0, 0, 0))
+        before = [asked] if name == "refusal" else []
+        yield _closed(f"event-{name}", [[*before, event_item(cbor({name: fields}))]], (0, 0, 0, 0))
+    by_itself = event_item(cbor({"answer": _answer(0)}))
+    yield _closed("event-answer-by-itself", [[by_itself]], (0, 0, 0, 0))
     answered = [event_item(cbor({"operation": _operation(1)})), event_item(cbor({"answer": _answer(1)}))]
     yield _closed("event-answer", [answered], (0, 0, 0, 0))
 
@@ -260,6 +267,24 @@ def _events() -> Iterator[Inside]:
     yield wrong("mode", cbor({"started": STARTED | {"mode": "fast"}}), "not one of")
     yield wrong("policy-hash-short", cbor({"started": STARTED | {"policy_hash": bytes(31)}}), "another length")
     yield wrong("refused-number", cbor({"answer": _answer(1) | {"refused": 1}}), "neither true nor false")
+    yield wrong("unframed-tap", cbor({"unframed": {"channel": 1, "tap": "to_device", "reason": "r"}}), "not one of")
+    closed = {"channel": 1, "by": "client", "how": "finished", "reason": "", "totals": totals(0, 0, 0, 0)}
+    yield wrong("by", cbor({"channel_closed": closed | {"by": "nobody"}}), "not one of")
+    yield wrong("how", cbor({"channel_closed": closed | {"how": "slowly"}}), "not one of")
+    opened: dict[str, object] = {"channel": 1, "service": "plc", "protocol": "modbus", "port": 502}
+    yield wrong("port-large", cbor({"channel_opened": opened | {"port": 65536}}), "more than 16")
+    yield wrong("channel-large", cbor({"channel_opened": opened | {"channel": 2**32}}), "more than 32")
+    yield wrong("length-large", cbor({"operation": _operation(1) | {"length": 2**32}}), "more than 32")
+    yield wrong("in-s-large", cbor({"ending": {"reason": "", "in_s": 2**32}}), "more than 32")
+    for step, fault in ((2**63 - 1, None), (-(2**63), None), (2**63, "64 bits"), (-(2**63) - 1, "64 bits")):
+        yield _closed(f"event-step-{step}", [[event_item(cbor({"clock_step": {"step_ms": step}}))]], (0, 0, 0, 0), fault)
+    yield wrong("refusal-of-none", cbor({"refusal": {"request": 1, "channel": 1, "offset": 0, "length": 9}}), "no request")
+    yield _closed(
+        "event-refusal-of-0",
+        [[asked, event_item(cbor({"refusal": {"request": 0, "channel": 1, "offset": 0, "length": 9}}))]],
+        (0, 0, 0, 0),
+        "no request",
+    )
     yield wrong("request-0", cbor({"operation": _operation(0)}), "request 0")
     yield wrong("request-2-first", cbor({"operation": _operation(2)}), "request 2")
     yield wrong("answer-to-none", cbor({"answer": _answer(1)}), "no request")
@@ -333,13 +358,16 @@ def identity_text() -> str:
 
 
 def main(folder: Path) -> None:
-    """Write all cases, and the identity."""
+    """Write all cases, the identity, and for each file the fault it has, or null."""
     folder.mkdir(parents=True, exist_ok=True)
     identity = folder / "identity.age"
     identity.touch(mode=0o600)
     identity.write_text(identity_text())
+    expected: dict[str, str | None] = {}
     for case in cases():
         (folder / f"{case.name}.ghr").write_bytes(case.data)
+        expected[f"{case.name}.ghr"] = case.fault
+    (folder / "expected.json").write_text(json.dumps(expected, indent=2) + "\n")
 
 
 if __name__ == "__main__":
