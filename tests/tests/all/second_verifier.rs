@@ -1,7 +1,7 @@
 //! The verifier that was written from `recording/FORMAT.md` alone comes to the
 //! same answers as ours, and finds the inside of a real recording in order.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 use tests::{
     binaries::binaries,
     interop::{self, Tools},
@@ -72,4 +72,28 @@ fn both_agree_on_what_only_the_signing_key_could_make() {
     run("crafted", tools.in_second_verifier().args(["-m", "tests.crafted"]).arg(scratch.path()));
     let said = compare(tools, scratch.path(), &scratch.path().join("key.pub"), 1000);
     assert!(said.contains(", 0 disagreements"), "{said}");
+}
+
+/// What stands inside a recording is right for both, or wrong for both.
+#[test]
+fn both_find_the_same_wrong_inside() {
+    let Some(tools) = interop::tools() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    run("inside", tools.in_second_verifier().args(["-m", "tests.inside"]).arg(scratch.path()));
+    let expected = std::fs::read(scratch.path().join("expected.json")).unwrap();
+    let expected: BTreeMap<String, Option<String>> = serde_json::from_slice(&expected).unwrap();
+    assert!(expected.len() > 100, "{}", expected.len());
+    let mut disagreements = Vec::new();
+    for (name, fault) in expected {
+        let mut command = Command::new(&binaries().auditor);
+        command.arg("show").arg(scratch.path().join(&name)).arg("--identity");
+        command.arg(scratch.path().join("identity.age"));
+        let finished =
+            Process::start("gatehouse-audit show", &mut command).unwrap().finish(PATIENCE).unwrap();
+        let said = finished.all();
+        if finished.expect_code(i32::from(fault.is_some())).is_err() {
+            disagreements.push(format!("{name}: there {fault:?}, here {said}"));
+        }
+    }
+    assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));
 }
