@@ -1,6 +1,6 @@
 //! `replay` from a place on, and of a recording that is still written.
 
-use crate::plant::{Plant, event, operation, started};
+use crate::plant::{Plant, answer, event, operation, started};
 use crate::work::work;
 use auditor::Interrupt;
 use recording::{Decision, Entry, Event};
@@ -103,10 +103,19 @@ fn several_recordings_are_not_followed_at_once() {
 #[test]
 fn an_answer_without_its_request_is_told_as_such() {
     let plant = Plant::new();
+    let asked = operation(1, "read coil[0]", Decision::Allow, "policy.csv:2", "");
     let stray =
-        Event::Answer { request: 9, channel: 1, offset: 0, length: 1, text: "ok".to_owned(), refused: false };
-    plant.record("a.ghr", &[event(0, started("tech-1@vendor-a")), event(1, stray)]);
+        Event::Answer { request: 1, channel: 1, offset: 0, length: 1, text: "ok".to_owned(), refused: false };
+    plant.record(
+        "a.ghr",
+        &[
+            event(0, started("tech-1@vendor-a")),
+            event(1, asked),
+            event(2, answer(1, "done", false)),
+            event(3, stray),
+        ],
+    );
     let called = plant.call(&["replay", "@a.ghr", "--identity", "@auditor.age", "--speed", "max"]);
-    assert!(called.out.contains("plc7 ANSWER to request 9 -> ok"), "{}", called.out);
-    assert!(called.out.contains("0 operations, 0 denied"), "{}", called.out);
+    assert!(called.out.contains("plc7 ANSWER to request 1 -> ok"), "{}", called.out);
+    assert!(called.out.contains("1 operations, 0 denied"), "{}", called.out);
 }

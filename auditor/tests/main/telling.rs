@@ -33,7 +33,7 @@ fn a_session_is_told_line_by_line() {
             "plc7 READ holding[0-1] -> 1 2",
             "plc7 READ holding[9999] -> REFUSED by the device: illegal data address",
             "plc7 READ coil[0] -> no answer",
-            "plc7 channel 1 closed by client: done (bytes: from_client 0, to_device 0, from_device 0, \
+            "plc7 channel 1 closed by client: done (bytes: from_client 26, to_device 0, from_device 0, \
              to_client 0)",
             "== ended after 5.050 s: client closed; 6 operations, 2 denied; bytes: from_client 26, to_device 0, \
              from_device 0, to_client 0",

@@ -218,9 +218,23 @@ fn an_event_beyond_all_bounds_stops_the_recording() {
     let disk = Disk::default();
     let mut writer = plant.create(&disk).unwrap();
     let terms = Bytes::from(vec![0; 1024 * 1024]);
-    let event = Event::TermsChanged { policy_hash: Bytes::new(), terms };
+    let event = Event::TermsChanged { policy_hash: Bytes::from_static(&[1; 32]), terms };
     assert!(matches!(writer.append(&[at(1, Body::Event(event))]), Err(RecordError::TooLarge)));
     assert!(matches!(writer.append(&[]), Err(RecordError::Poisoned)));
+}
+
+#[test]
+fn words_that_the_format_does_not_know_stop_the_recording() {
+    let plant = Plant::new();
+    let unknown = [
+        Event::TermsChanged { policy_hash: Bytes::from_static(&[1; 31]), terms: Bytes::new() },
+        Event::Unframed { channel: 1, tap: "to_client".to_owned(), reason: String::new() },
+    ];
+    for event in unknown {
+        let mut writer = plant.create(&Disk::default()).unwrap();
+        let refused = writer.append(&[at(1, Body::Event(event))]);
+        assert!(matches!(refused, Err(RecordError::Entries(BatchError::Event))), "{refused:?}");
+    }
 }
 
 #[test]

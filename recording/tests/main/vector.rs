@@ -7,6 +7,7 @@ use recording::{
     Body, Decision, Event, Identity, Mode, Opened, PublicKey, Statement, Stop, Tap, Verdict, verify,
 };
 use std::io::Cursor;
+use std::path::Path;
 
 const PUBLIC_KEY: &str = "plant-a+e749abf4+Aan/ia1in6m6e79xpW1ZA2ZK8zVCUGBdo4Nlediq0Io8";
 const IDENTITY: &str = "AGE-SECRET-KEY-18TCJV9VC9V66WXHSJVLH3ALH4NV0P48CP9WPFXSHQ8DXASNP082Q59YYLX";
@@ -93,4 +94,35 @@ fn a_checkpoint_behind_a_broken_frame_is_no_torn_one() {
     file.truncate(1800);
     file.extend_from_slice(&[0; 46]);
     assert_eq!(verify(Cursor::new(&file), &key).unwrap().verdict, Verdict::Unclean);
+}
+
+/// Unclosed and untrimmed ones, two recipients under a site log, other modes,
+/// channels used anew, an event in parts: `examples/kinds.rs` made them.
+#[test]
+fn every_kind_of_recording_verifies_and_reads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/kinds");
+    let text = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let key: PublicKey = text("signing.pub").parse().unwrap();
+    let [auditor, recovery] =
+        ["auditor.age", "recovery.age"].map(|name| Identity::parse(&text(name)).unwrap());
+    let expected: serde_json::Value = serde_json::from_str(&text("expected.json")).unwrap();
+    let expected = expected.as_object().unwrap();
+    assert_eq!(expected.len(), 7);
+    for (name, expected) in expected {
+        let file = std::fs::read(folder.join(name)).unwrap();
+        let report = verify(Cursor::new(&file), &key).unwrap();
+        let exit = match report.verdict {
+            Verdict::Clean => 0,
+            Verdict::Untrimmed => 2,
+            Verdict::Unclean => 3,
+            Verdict::Altered { .. } => 1,
+        };
+        assert_eq!(expected["exit"], exit, "{name}");
+        assert_eq!(expected["signed_bytes"], report.signed.unwrap().bytes, "{name}");
+        let opened = Opened::decrypt(Cursor::new(&file), &auditor).unwrap();
+        let entries: Vec<_> = opened.map(|recorded| recorded.unwrap().entry).collect();
+        assert_eq!(expected["entries"], entries.len(), "{name}");
+        let recovered = Opened::decrypt(Cursor::new(&file), &recovery);
+        assert_eq!(recovered.is_ok(), name == "two-recipients.ghr", "{name}");
+    }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unittest
 from pathlib import Path
@@ -44,6 +45,14 @@ def frames(data: bytes) -> list[Frame]:
         out.append(frame)
         frame = read_frame(source, frame.end)
     return out
+
+
+def verify_two(folder: Path, key: PublicKey, identities: list[age.Identity]) -> tuple[str, int, str]:
+    """What the header says of the recording that the second recipient can open too."""
+    inside = Inside(identities)
+    report = verify(Source.of_bytes((folder / "two-recipients.ghr").read_bytes()), key, inside.watch)
+    assert report.header is not None and inside.fault is None
+    return report.header.origin.decode(), report.header.log_size, report.header.mode
 
 
 class Vectors(unittest.TestCase):
@@ -91,6 +100,23 @@ class Vectors(unittest.TestCase):
         header = read_header(Source.of_bytes(SMALL))
         listed = hashlib.sha256(IDENTITY.recipient.encode() + b"\n").digest()
         self.assertEqual(header.recipients_hash, listed)
+
+    def test_every_kind(self) -> None:
+        folder = VECTORS / "kinds"
+        key = PublicKey.parse((folder / "signing.pub").read_bytes())
+        owners = {name: age.read_identities((folder / name).read_text()) for name in ("auditor.age", "recovery.age")}
+        expected = json.loads((folder / "expected.json").read_text())
+        self.assertEqual({path.name for path in folder.glob("*.ghr")}, set(expected))
+        for name, wanted in expected.items():
+            for identities in (owners["auditor.age"], owners["auditor.age"] + owners["recovery.age"]):
+                with self.subTest(name):
+                    inside = Inside(identities)
+                    report = verify(Source.of_bytes((folder / name).read_bytes()), key, inside.watch)
+                    self.assertEqual(report.answer.exit_code, wanted["exit"], report.reason)
+                    self.assertEqual(report.signed_end, wanted["signed_bytes"])
+                    self.assertIsNone(inside.fault)
+        both = verify_two(folder, key, owners["recovery.age"])
+        self.assertEqual(both, ("plant-a/log", 7, "default"))
 
     def test_the_page_prints_the_files(self) -> None:
         for name in ("small.hex", "small.plaintext.hex"):
