@@ -250,7 +250,7 @@ mod tests {
         let (first, last) = (item(Part::Continued, &NOTE[..4]), item(Part::Last, &NOTE[4..]));
         assert_eq!(unpacked(&[first.clone(), last.clone()]), Ok(1));
         assert_eq!(unpacked(&[[first.clone(), last.clone()].concat()]), Ok(1));
-        assert_eq!(unpacked(&[first.clone()]), Err(BatchError::Unfinished));
+        assert_eq!(unpacked(std::slice::from_ref(&first)), Err(BatchError::Unfinished));
         let mut between = Vec::new();
         put_bytes(&mut between, 7, 1, Tap::FromClient, 0, b"b");
         let between = unpacked(&[first.clone(), between, last.clone()]);
