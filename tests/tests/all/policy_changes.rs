@@ -41,7 +41,7 @@ fn a_narrowed_grant_narrows_the_session_that_runs_and_says_so() {
     assert!(matches!(tool.write_holding(100, 500).unwrap(), Answer::Data(_)), "the rest goes on");
     connection.process().wait_for_words("less is allowed of modbus:write").unwrap();
     // A policy that leaves nothing ends the session, softly.
-    workshop.edit("policies/policy.csv", "g, person:tech-1@vendor-a, role:press-service\n", "").unwrap();
+    workshop.edit("policies/policy.csv", "g, person:tech-1@vendor-a,", "g, person:tech-9@vendor-a,").unwrap();
     let ended = gateway.admin(&["policy", "apply", "--yes"]).unwrap().expect_code(0).unwrap();
     assert!(ended.out.contains(": ENDS"), "{ended}");
     let finished = connection.finish().unwrap();
