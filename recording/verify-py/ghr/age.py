@@ -115,7 +115,8 @@ def unwrap(data: bytes, identities: list[Identity]) -> Opened:
     expected = hmac.new(_hkdf(age_key, b"", b"header"), signed, hashlib.sha256).digest()
     if not hmac.compare_digest(expected, mac):
         raise BadAge("the MAC of its header is wrong")
-    known = {identity.recipient for _, identity in found}
+    # Each once, in the order of the stanzas.
+    known = dict.fromkeys(identity.recipient for _, identity in found)
     recipients = tuple(known) if len(known) == len(native) else None
     return Opened(_open_payload(age_key, payload), recipients)
 
