@@ -2,8 +2,7 @@
 //! verdict, and comparing two of them.
 //!
 //! 10,000 rules, 1,000 targets in 100 zones, 500 people in 100 roles; a grant
-//! has 100 rules. `cargo bench -p authz`; the figures stand in
-//! `docs/performance.md`.
+//! has 100 rules. `cargo bench -p authz`.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a step that fails fails the measurement")]
 
