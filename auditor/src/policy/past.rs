@@ -1,6 +1,7 @@
 //! A recorded session as a sequence of requests, each with its bytes decoded
 //! again and with what was true when it was judged.
 
+use crate::recording_file;
 use crate::trouble::Trouble;
 use authz::{Assurance, Circumstances, Handle, TargetId, Terms};
 use bytes::Bytes;
@@ -8,7 +9,6 @@ use dissect::{Carriage, Content, Dissector, Operation, Protocol};
 use jiff::Timestamp;
 use recording::{Body, Decision, Event, Identity, Opened, Started, Tap};
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -72,7 +72,7 @@ pub(super) enum NotTold {
 
 /// Reads a recording from its first entry to its last whole one.
 pub(super) fn read(path: &Path, identity: &Identity) -> Result<Story, NotTold> {
-    let file = File::open(path).map_err(Trouble::file(path))?;
+    let file = recording_file::open(path)?;
     let opened = Opened::decrypt(file, identity).map_err(Trouble::recording(path))?;
     let session = opened.header().session_hex();
     let began = opened.header().started_wall;
