@@ -13,6 +13,7 @@ use crate::tree::Hash;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use bytes::BufMut as _;
+use std::hint::black_box;
 use zeroize::Zeroizing;
 
 /// Bytes of an AES-GCM tag.
@@ -29,18 +30,18 @@ const FRAME_KEY: &[u8] = b"gatehouse recording 0: frame key";
 pub struct CryptoError;
 
 /// The key that everything in one recording derives from.
-pub(crate) struct FileKey(Zeroizing<[u8; 32]>);
+pub(crate) struct FileKey(Secret);
 
 impl FileKey {
     pub(crate) fn random() -> Result<Self, CryptoError> {
-        let mut key = Zeroizing::new([0; 32]);
+        let mut key = Box::new(Zeroizing::new([0; 32]));
         aws_lc_rs::rand::fill(key.as_mut_slice()).map_err(|_| CryptoError)?;
         Ok(Self(key))
     }
 
     pub(crate) fn from_slice(bytes: &[u8]) -> Result<Self, RecipientError> {
         let key = <[u8; 32]>::try_from(bytes).map_err(|_| RecipientError::KeyBlock)?;
-        Ok(Self(Zeroizing::new(key)))
+        Ok(Self(Box::new(Zeroizing::new(key))))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -50,16 +51,19 @@ impl FileKey {
     /// What the header holds so that only this key opens the recording.
     pub(crate) fn commitment(&self, session: &[u8; 16]) -> Result<Hash, CryptoError> {
         let prk = Salt::new(HKDF_SHA256, session).extract(self.as_bytes());
-        expand(&prk, COMMITMENT).map(|commitment| *commitment)
+        expand(&prk, COMMITMENT).map(|commitment| **commitment)
     }
 }
 
-/// The keys of the present epoch.
+/// The keys of the present epoch. Secrets lie on the heap, where a move of
+/// the ratchet leaves no copy behind.
 pub(crate) struct Ratchet {
     epoch: u32,
     key: LessSafeKey,
-    next: Zeroizing<[u8; 32]>,
+    next: Secret,
 }
+
+type Secret = Box<Zeroizing<[u8; 32]>>;
 
 /// What a frame authenticates beside its content.
 pub(crate) struct Binding<'a> {
@@ -73,7 +77,9 @@ impl Ratchet {
     /// The keys of epoch 0.
     pub(crate) fn new(key: &FileKey, session: &[u8; 16]) -> Result<Self, CryptoError> {
         let prk = Salt::new(HKDF_SHA256, session).extract(key.as_bytes());
-        Self::of_secret(0, &expand(&prk, FIRST_EPOCH)?)
+        let ratchet = Self::of_secret(0, &expand(&prk, FIRST_EPOCH)?);
+        wipe_stack();
+        ratchet
     }
 
     pub(crate) fn epoch(&self) -> u32 {
@@ -84,10 +90,11 @@ impl Ratchet {
     pub(crate) fn advance(&mut self) -> Result<(), CryptoError> {
         let epoch = self.epoch.checked_add(1).ok_or(CryptoError)?;
         *self = Self::of_secret(epoch, &self.next)?;
+        wipe_stack();
         Ok(())
     }
 
-    fn of_secret(epoch: u32, secret: &Zeroizing<[u8; 32]>) -> Result<Self, CryptoError> {
+    fn of_secret(epoch: u32, secret: &Secret) -> Result<Self, CryptoError> {
         let prk = Prk::new_less_safe(HKDF_SHA256, secret.as_slice());
         let key = UnboundKey::new(&AES_256_GCM, expand(&prk, FRAME_KEY)?.as_slice());
         Ok(Self {
@@ -142,8 +149,15 @@ impl KeyType for Bytes32 {
     }
 }
 
-fn expand(prk: &Prk, info: &[u8]) -> Result<Zeroizing<[u8; 32]>, CryptoError> {
-    let mut out = Zeroizing::new([0; 32]);
+/// Overwrites what derivations left on the stack below: the library's own
+/// keys are wiped when they are dropped, copies from moving them are not.
+#[inline(never)]
+fn wipe_stack() {
+    black_box(&mut [0_u8; 8 * 1024]);
+}
+
+fn expand(prk: &Prk, info: &[u8]) -> Result<Secret, CryptoError> {
+    let mut out = Box::new(Zeroizing::new([0; 32]));
     let info = [info];
     let okm = prk.expand(&info, Bytes32).map_err(|_| CryptoError)?;
     okm.fill(out.as_mut_slice()).map_err(|_| CryptoError)?;

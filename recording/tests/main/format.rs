@@ -59,6 +59,7 @@ fn hkdf_expand(secret: &[u8], info: &str) -> Vec<u8> {
 /// What someone with an identity derives.
 pub(crate) struct Keys {
     pub(crate) commitment: Vec<u8>,
+    pub(crate) file_key: Vec<u8>,
     secret: Vec<u8>,
     header_hash: Vec<u8>,
 }
@@ -78,16 +79,22 @@ impl Keys {
             commitment: hkdf_expand(extracted.as_ref(), "gatehouse recording 0: commitment"),
             secret: hkdf_expand(extracted.as_ref(), "gatehouse recording 0: first epoch"),
             header_hash: leaf(&file[..block.end]),
+            file_key: key,
         }
     }
 
-    fn frame_key(&self, epoch: usize) -> LessSafeKey {
-        let mut secret = self.secret.clone();
-        for _ in 0..epoch {
-            secret = hkdf_expand(&secret, "gatehouse recording 0: next epoch");
-        }
-        let key = hkdf_expand(&secret, "gatehouse recording 0: frame key");
-        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).unwrap())
+    /// The secret from which an epoch's frame key and the next secret come.
+    pub(crate) fn secret(&self, epoch: usize) -> Vec<u8> {
+        let next = |secret: Vec<u8>, _| hkdf_expand(&secret, "gatehouse recording 0: next epoch");
+        (0..epoch).fold(self.secret.clone(), next)
+    }
+
+    pub(crate) fn frame_key(&self, epoch: usize) -> Vec<u8> {
+        hkdf_expand(&self.secret(epoch), "gatehouse recording 0: frame key")
+    }
+
+    fn sealing_key(&self, epoch: usize) -> LessSafeKey {
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.frame_key(epoch)).unwrap())
     }
 
     fn bound(&self, frame: &[u8]) -> (Nonce, Aad<Vec<u8>>) {
@@ -97,7 +104,12 @@ impl Keys {
     }
 
     pub(crate) fn open(&self, frame: &[u8]) -> Option<Vec<u8>> {
-        let key = self.frame_key(number(&frame[5..9]));
+        self.open_by(frame, number(&frame[5..9]))
+    }
+
+    /// What a frame holds, if the key of `epoch` opens it.
+    pub(crate) fn open_by(&self, frame: &[u8], epoch: usize) -> Option<Vec<u8>> {
+        let key = self.sealing_key(epoch);
         let (nonce, aad) = self.bound(frame);
         let mut body = frame[49..].to_vec();
         key.open_in_place(nonce, aad, &mut body).ok().map(|plaintext| plaintext.to_vec())
@@ -107,7 +119,7 @@ impl Keys {
     pub(crate) fn reseal(&self, frame: &mut [u8], epoch: usize) {
         let mut content = vec![0; frame.len() - 49 - 16];
         let (nonce, aad) = self.bound(frame);
-        let tag = self.frame_key(epoch).seal_in_place_separate_tag(nonce, aad, &mut content).unwrap();
+        let tag = self.sealing_key(epoch).seal_in_place_separate_tag(nonce, aad, &mut content).unwrap();
         frame[49..].copy_from_slice(&[&content, tag.as_ref()].concat());
     }
 }

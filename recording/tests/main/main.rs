@@ -8,9 +8,13 @@
     reason = "a test that goes out of bounds fails, which is what it is for"
 )]
 
+mod attacks;
+mod corpus;
 mod disk;
 mod failing;
+#[allow(dead_code, reason = "other crates' tests use it too")]
 mod format;
+mod mutations;
 mod round;
 mod sample;
 mod site_log;
