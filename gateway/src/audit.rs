@@ -63,6 +63,8 @@ pub enum Kind {
     OperationDenied,
     /// A recording failed.
     RecorderFailed,
+    /// Space for recordings became scarce, or came back.
+    SpaceChanged,
     /// A policy was applied.
     PolicyApplied,
     /// A policy was refused.
@@ -266,6 +268,7 @@ impl Event {
             | Kind::ChannelRefused
             | Kind::OperationDenied
             | Kind::PolicyFolder
+            | Kind::SpaceChanged
             | Kind::TlsReloaded => return None,
             Kind::StrangersRefused => Happening::StrangersRefused,
             Kind::SignInRefused => Happening::SignInRefused,
@@ -417,7 +420,7 @@ impl Alarm {
     /// the log line is not.
     pub fn raise(&self, text: &str) {
         let text = harmless(text);
-        tracing::error!(target: "alarm", "{text}");
+        // The datagram first: the log may be a file on the disk that hangs.
         if let Some((socket, collector)) = &self.syslog {
             // Facility 10 (security), severity 1 (alert): RFC 5424, 6.2.1.
             let line = format!("<81>1 - - gatehouse-gateway - ALARM - {text}");
@@ -425,6 +428,7 @@ impl Alarm {
                 tracing::warn!("the syslog collector {collector} can't be told: {error}");
             }
         }
+        tracing::error!(target: "alarm", "{text}");
     }
 }
 

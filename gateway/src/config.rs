@@ -78,11 +78,22 @@ pub struct RecordingSettings {
     pub signing_key: Arc<recording::SigningKey>,
     /// Everybody who can read recordings: auditors, then the recovery one.
     pub recipients: Vec<recording::Recipient>,
-    /// Bytes that stay free on the recordings' file system: below it no new
-    /// session begins.
-    pub reserve: u64,
+    /// How much must stay free on the recordings' file system.
+    pub space: SpaceSettings,
     /// The least strict mode: a target's looser one is raised to it.
     pub mode: Option<authz::Mode>,
+}
+
+/// Free space on the recordings' file system, in bytes; each is at most the
+/// one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpaceSettings {
+    /// Below it people are told.
+    pub warn_below: u64,
+    /// Below it no new session begins.
+    pub reserve: u64,
+    /// Below it running sessions are ended.
+    pub cut_below: u64,
 }
 
 /// `[audit]`.
@@ -208,7 +219,8 @@ mod tests {
         let plant = Plant::new();
         let config = plant.config().unwrap();
         assert_eq!(config.recording.recipients.len(), 2);
-        assert_eq!(config.recording.reserve, 1 << 20);
+        let space = SpaceSettings { warn_below: 2 << 20, reserve: 1 << 20, cut_below: 1 << 18 };
+        assert_eq!(config.recording.space, space);
         assert_eq!(config.limits.sessions, 3);
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(30));
         assert_eq!(config.admin.uids, [rustix::process::getuid().as_raw()]);
@@ -231,6 +243,10 @@ mod tests {
         assert_eq!(zero, "gateway.toml: [limits] sessions: 0 is outside of 1 to 10000");
         let long = problem(|plant| plant.configure("\"1 s\"", "\"1 h\""));
         assert!(long.starts_with("gateway.toml: [limits] drain_deadline: \"1 h\" is outside of"), "{long}");
+        let cut = problem(|plant| plant.configure("reserve =", "cut_below = \"2 MiB\"\nreserve ="));
+        assert_eq!(cut, "gateway.toml: [recording] cut_below: is above reserve; write at most 1048576 B");
+        let warn = problem(|plant| plant.configure("reserve =", "warn_below = \"1 KiB\"\nreserve ="));
+        assert_eq!(warn, "gateway.toml: [recording] warn_below: is below reserve; write at least 1048576 B");
         let mode = problem(|plant| plant.configure("reserve =", "mode = \"fast\"\nreserve ="));
         assert!(mode.contains("unknown variant `fast`"), "{mode}");
     }

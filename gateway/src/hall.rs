@@ -362,7 +362,8 @@ fn code_of(order: &EndOrder) -> CloseCode {
         EndOrder::Killed { .. } | EndOrder::CertificateRevoked | EndOrder::PersonDisabled => {
             CloseCode::Withdrawn
         }
-        EndOrder::Shutdown | EndOrder::LogFailed => CloseCode::Shutdown,
+        EndOrder::StoodStill => CloseCode::Internal,
+        EndOrder::SpaceRanOut | EndOrder::Shutdown | EndOrder::LogFailed => CloseCode::Shutdown,
     }
 }
 

@@ -18,7 +18,8 @@
 //! way: [`quic`] carries the bytes, [`config`], [`tls`] and [`policy`] hold what is true now, [`state`] what
 //! outlives a restart, [`sessions`] who is in the house, [`clock`] the time,
 //! [`admin`] and [`cli`] the administrator's side, [`rounds`] what is looked
-//! at again and again, [`run`] and [`shutdown`] how all of it begins and ends.
+//! at again and again, [`watchdog`] and [`cutter`] what works when the data
+//! path does not, [`run`] and [`shutdown`] how all of it begins and ends.
 //! [`office`] is what they share.
 
 pub mod accept;
@@ -29,6 +30,7 @@ pub mod authorize;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod cutter;
 pub mod desk;
 pub mod factor;
 #[cfg(test)]
@@ -47,5 +49,7 @@ pub mod session;
 pub mod sessions;
 pub mod shutdown;
 pub mod site_log;
+pub mod space;
 pub mod state;
 pub mod tls;
+pub mod watchdog;

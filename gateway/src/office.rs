@@ -14,6 +14,7 @@ use crate::site_log::SiteLog;
 use crate::site_log::recovery::Recovery;
 use crate::state::{SqliteState, Standing, State, StateError};
 use crate::tls::Reloader;
+use crate::watchdog::Heartbeat;
 use recording::log::Ledger;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,6 +41,8 @@ pub struct Office {
     pub registry: Registry,
     /// What a crash left and nobody has looked at yet.
     recovery: Mutex<Recovery>,
+    /// The data path's sign of life.
+    pub heartbeat: Heartbeat,
 }
 
 /// Why the gateway can't start.
@@ -87,7 +90,7 @@ impl Office {
         };
         let key = &config.recording.signing_key;
         let opened = SiteLog::open(&config.log, key, Arc::clone(&clock), alarm.clone());
-        let (log, ledger) = opened.map_err(|problem| OfficeError::Log(problem.to_string()))?;
+        let (log, ledger) = opened.map_err(|problem| OfficeError::Config(vec![problem]))?;
         let log = Arc::new(log);
         let audit = Audit::open(&config.audit.file, alarm, Arc::clone(&clock))?.with_log(&log);
         let audit = Arc::new(audit);
@@ -95,8 +98,9 @@ impl Office {
         let warden = Warden::open(Arc::clone(&clock), Arc::clone(&state))?;
         let policy = PolicyHolder::open(config.policy.clone(), Arc::clone(&state), Arc::clone(&audit))?;
         let registry = Registry::new(config.limits.bounds());
-        let recovery = Mutex::default();
-        let office = Self { config, clock, state, log, audit, warden, tls, policy, registry, recovery };
+        let (recovery, heartbeat) = (Mutex::default(), Heartbeat::default());
+        let office =
+            Self { config, clock, state, log, audit, warden, tls, policy, registry, recovery, heartbeat };
         office.settle(&ledger)?;
         Ok(Arc::new(office))
     }

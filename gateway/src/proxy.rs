@@ -21,12 +21,13 @@ mod words;
 use crate::audit::Kind;
 use crate::authenticate::Authenticated;
 use crate::authorize::again;
+use crate::cutter::Cutter;
 use crate::desk::Speaker;
 use crate::hall::ToSession;
 use crate::office::Office;
 use crate::policy::Applied;
 use crate::quic::{ReceiveStream, SendStream};
-use crate::record::{OpenRecording, RecordFailure};
+use crate::record::{OpenRecording, RecordFailure, Tape};
 use crate::sessions::{EndOrder, SessionPlace};
 use crate::site_log::HandedOut;
 use authz::{Grant, Policy, Service};
@@ -34,8 +35,8 @@ use bell::Bells;
 use calls::{Call, Callers, Calls, Gone};
 use denials::Denials;
 use dissect::Direction;
-use line::{Dialling, Line, Ready};
-use session::{Action, Core, Counts, EndCause, Entry, Input, Setup};
+use line::{Dialling, Line, Ready, Wire};
+use session::{Action, Core, Counts, EndCause, Input, Setup};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -82,13 +83,15 @@ impl Ended {
 }
 
 /// Opens a connection to the device of a grant, for a session that is being
-/// recorded; both are proof, and the address comes from nowhere else.
-fn dial(grant: &Grant, _recording: &OpenRecording, service: &Service) -> Dialling {
+/// recorded; both are proof, and the address comes from nowhere else. One that
+/// can't be cut from outside the session's task is not used.
+fn dial(grant: &Grant, _recording: &OpenRecording, service: &Service, cutter: Arc<Cutter>) -> Dialling {
     let address = SocketAddr::new(grant.target().address, service.port);
     Box::pin(async move {
         let stream = timeout(DIALLED_WITHIN, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        let held = cutter.hold(&stream)?;
+        Ok(Wire { stream, _held: held })
     })
 }
 
@@ -128,7 +131,6 @@ struct Carrier {
     news: String,
     core: Core,
     tape: Tape,
-    recording: OpenRecording,
     place: SessionPlace,
     speaker: Speaker,
     bells: Bells,
@@ -146,24 +148,8 @@ struct Carrier {
     ending: Option<EndCause>,
     heard: Vec<Input>,
     actions: Vec<Action>,
-    unwritten: Unwritten,
-}
-
-/// What was ordered and waits for the next write.
-#[derive(Default)]
-struct Unwritten {
-    entries: Vec<Entry>,
-    /// The sync that is asked for with them; it covers all asked for before.
-    ticket: Option<u64>,
-    /// Bytes and news that they cover, in order.
-    sends: Vec<Action>,
-}
-
-/// Whether the recording still takes entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tape {
-    Running,
-    Failed,
+    /// What the tape gave back to be done; empty between two actions.
+    due: Vec<Action>,
 }
 
 impl Carrier {
@@ -189,6 +175,7 @@ impl Carrier {
             expires: recording.now().saturating_add(left.try_into().unwrap_or_default()),
         };
         let (policy, under) = office.policy.subscribe_since(grant.policy());
+        place.watch(recording.pulse());
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let callers = Callers {
@@ -207,8 +194,7 @@ impl Carrier {
             under,
             news: String::new(),
             core: Core::new(setup),
-            tape: Tape::Running,
-            recording,
+            tape: Tape::new(recording),
             place,
             speaker: speaker.clone(),
             calls: Calls::new(callers, &bells),
@@ -226,7 +212,7 @@ impl Carrier {
             ending: None,
             heard: Vec::new(),
             actions: Vec::new(),
-            unwritten: Unwritten::default(),
+            due: Vec::new(),
         }
     }
 
@@ -237,7 +223,7 @@ impl Carrier {
             if let Poll::Ready(call) = self.calls.poll() {
                 return Poll::Ready(Event::Call(call));
             }
-            if self.timer.poll(self.core.next_timer(), || self.recording.now()).is_ready() {
+            if self.timer.poll(self.core.next_timer(), || self.tape.now()).is_ready() {
                 return Poll::Ready(Event::Timer);
             }
             self.listen(context).map(|()| Event::Heard)
@@ -281,7 +267,7 @@ impl Carrier {
         match call {
             Call::Ordered(order) => self.obey(&order),
             Call::PolicyApplied(applied) => self.ask_again(applied).await,
-            Call::Synced => match self.recording.durable() {
+            Call::Synced => match self.tape.durable() {
                 Ok(ticket) => ticket.into_iter().for_each(|ticket| self.handle(Input::Durable { ticket })),
                 Err(failure) => self.recorder_failed(&failure),
             },
@@ -294,49 +280,32 @@ impl Carrier {
     /// Hands one input to the core and executes what it orders.
     fn handle(&mut self, input: Input) {
         let mut actions = std::mem::take(&mut self.actions);
-        self.core.handle(self.recording.now(), input, &mut actions);
+        self.core.handle(self.tape.now(), input, &mut actions);
         actions.drain(..).for_each(|action| self.execute(action));
         self.actions = actions;
     }
 
-    /// Executes one action. Entries wait for those of the other inputs at
-    /// hand, so that one write takes them all, and what they cover waits with
-    /// them. Nothing else waits, and nothing overtakes an entry.
+    /// Takes one action to the tape and does what it gives back.
     fn execute(&mut self, action: Action) {
-        match action {
-            Action::Record(entry) => {
-                self.denials.see(&entry, &self.office, &self.who, &self.place);
-                self.unwritten.entries.push(entry);
-            }
-            Action::Sync { ticket } => self.unwritten.ticket = Some(ticket),
-            Action::ToDevice { .. } | Action::ToClient { .. } | Action::Notice(_) => {
-                self.unwritten.sends.push(action);
-            }
-            Action::Dial { .. }
-            | Action::ConfirmChannel { .. }
-            | Action::RefuseChannel { .. }
-            | Action::FinishDevice { .. }
-            | Action::FinishClient { .. }
-            | Action::CloseChannel { .. }
-            | Action::End { .. } => {
-                self.write();
-                self.act(action);
-            }
+        if let Action::Record(entry) = &action {
+            self.denials.see(entry, &self.office, &self.who, &self.place);
         }
+        self.with_tape(|tape, due| tape.take(action, due));
     }
 
-    /// Writes the entries, then sends what they cover. After a failure
-    /// nothing of it is sent.
+    /// Writes what waits and sends what it covers.
     fn write(&mut self) {
-        let Unwritten { mut entries, ticket, mut sends } = std::mem::take(&mut self.unwritten);
-        if self.tape == Tape::Running
-            && let Err(failure) = self.recording.record(&mut entries, ticket)
-        {
+        self.with_tape(Tape::write);
+    }
+
+    fn with_tape(&mut self, work: impl FnOnce(&mut Tape, &mut Vec<Action>) -> Result<(), RecordFailure>) {
+        let mut due = std::mem::take(&mut self.due);
+        let worked = work(&mut self.tape, &mut due);
+        due.drain(..).for_each(|action| self.act(action));
+        self.due = due;
+        if let Err(failure) = worked {
             self.recorder_failed(&failure);
         }
-        sends.drain(..).for_each(|send| self.act(send));
-        entries.clear();
-        self.unwritten = Unwritten { entries, ticket: None, sends };
     }
 
     fn obey(&mut self, order: &EndOrder) {
@@ -347,6 +316,8 @@ impl Carrier {
             }
             EndOrder::CertificateRevoked => EndCause::CertificateRevoked,
             EndOrder::PersonDisabled => EndCause::PersonDisabled,
+            EndOrder::StoodStill => EndCause::Internal,
+            EndOrder::SpaceRanOut => EndCause::SpaceRanOut,
             EndOrder::Shutdown => EndCause::Shutdown,
             EndOrder::LogFailed => {
                 self.ordered_by = Some("its site log can't be written".to_owned());
@@ -389,15 +360,13 @@ impl Carrier {
 
     /// Four times a second: the recording's duties, the client's address, news.
     fn tick(&mut self) {
-        if self.tape == Tape::Running
-            && let Err(failure) = self.recording.tick()
-        {
+        if let Err(failure) = self.tape.tick() {
             return self.recorder_failed(&failure);
         }
-        if let Some(note) = self.recording.receipt() {
+        if let Some(note) = self.tape.receipt() {
             self.speaker.say(&ToClient::Checkpoint { session: self.place.id, note });
         }
-        if let Some(note) = self.log_heads.due(self.recording.now(), &self.office.log) {
+        if let Some(note) = self.log_heads.due(self.tape.now(), &self.office.log) {
             self.speaker.say(&ToClient::LogCheckpoint { note });
         }
         let source = self.who.connection().remote_address().ip();
@@ -405,7 +374,7 @@ impl Carrier {
             self.source = source;
             self.handle(Input::PathChanged(source));
         }
-        if self.recording.now() >= self.told_at.saturating_add(TOLD_EVERY) {
+        if self.tape.now() >= self.told_at.saturating_add(TOLD_EVERY) {
             self.tell_activity();
         }
     }
@@ -415,32 +384,32 @@ impl Carrier {
         let counts = self.core.counts();
         if counts != self.told {
             self.told = counts;
-            self.told_at = self.recording.now();
+            self.told_at = self.tape.now();
             let notice = Notice::Activity { operations: counts.operations, denied: counts.denied };
             self.speaker.say(&ToClient::Notice { session: self.place.id, notice });
         }
     }
 
     /// Fail closed: from here on no byte goes to device or client, all sockets
-    /// are reset, and people are told by a way that needs no disk.
+    /// are reset, and people are told by a way that needs no disk. The event
+    /// comes last: its disk may be the one that failed.
     fn recorder_failed(&mut self, failure: &RecordFailure) {
-        if self.tape == Tape::Failed {
+        if !self.tape.runs() {
             return;
         }
-        self.tape = Tape::Failed;
-        self.unwritten = Unwritten::default();
+        self.tape.fail(failure);
+        let mut actions = Vec::new();
+        self.core.handle(self.tape.now(), Input::End(EndCause::RecorderFailed), &mut actions);
+        for action in actions {
+            self.act(action);
+        }
+        self.ending = Some(EndCause::RecorderFailed);
         let id = self.place.id;
         self.office.audit.alarm().raise(&format!("session {id} is cut, its recording failed: {failure}"));
         let event = self.office.audit.event(Kind::RecorderFailed).person(self.who.person()).session(id);
         if let Err(error) = self.office.audit.write(&event.why(&failure.to_string())) {
             tracing::error!("{error}");
         }
-        let mut actions = Vec::new();
-        self.core.handle(self.recording.now(), Input::End(EndCause::RecorderFailed), &mut actions);
-        for action in actions {
-            self.act(action);
-        }
-        self.ending = Some(EndCause::RecorderFailed);
     }
 
     fn count(&self) {
@@ -473,6 +442,6 @@ impl Carrier {
             Some(by) => format!("{cause} ({by})"),
             None => cause.to_string(),
         };
-        (Ended { reason: reason(cause), text, counts: self.core.counts() }, self.recording)
+        (Ended { reason: reason(cause), text, counts: self.core.counts() }, self.tape.into_recording())
     }
 }

@@ -10,10 +10,15 @@
 //! Order: [`open`] -> the site log's word that it knows of it ->
 //! [`OpenRecording::record`] before each forward, with a ticket where a forward
 //! has to wait for stable storage ->
-//! [`OpenRecording::tick`] four times a second -> [`seal`].
+//! [`OpenRecording::tick`] four times a second -> [`seal`]. The session's task
+//! does the middle part through a [`Tape`], which keeps the order.
 
 mod entries;
+mod pulse;
+#[cfg(test)]
+mod simulated;
 mod sync;
+mod tape;
 
 use crate::audit::Kind;
 use crate::authenticate::Authenticated;
@@ -23,15 +28,20 @@ use crate::office::Office;
 use crate::proxy::Ended;
 use crate::site_log::{Committed, LogFailed};
 use authz::Grant;
+use pulse::Condemned;
+pub use pulse::Pulse;
 use recording::log::Sealing;
-use recording::{Checkpoint, FileStorage, Moment, Opening, Position, RecordError, Sealed, Writer};
+use recording::{
+    Checkpoint, FileStorage, Moment, Opening, Position, RecordError, Sealed, Storage, Syncer, Writer,
+};
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use sync::SyncThread;
-pub use sync::Syncs;
+pub use sync::{SyncThread, Syncing, Syncs};
+pub use tape::Tape;
+use tokio::time::timeout;
 use wire::{Refusal, SessionId};
 
 /// A checkpoint is written once this much time has passed since the last one
@@ -42,16 +52,23 @@ const SIGNED_WITHIN: Duration = Duration::from_millis(700);
 /// A sync that takes longer than this is a failed one.
 const SYNCED_WITHIN: Duration = Duration::from_secs(5);
 
+/// Opening or sealing a recording that takes longer than this has failed.
+const DONE_WITHIN: Duration = Duration::from_secs(10);
+
+const UNANSWERED: &str = "the disk did not answer within 10 s";
+
 /// How often the client gets a checkpoint to keep.
 const HANDED_OUT_EVERY: Duration = Duration::from_secs(10);
 
 /// Space that is reserved for a recording at a time, in bytes.
 const EXTENT: u64 = 1024 * 1024;
 
-/// A recording that is written to. Made by [`open`] only.
-pub struct OpenRecording {
-    writer: Writer<FileStorage>,
-    syncs: SyncThread,
+/// A recording that is written to. Made by [`open`] only; tests put other
+/// storage and other syncing under it.
+pub struct OpenRecording<S = FileStorage, Y = SyncThread> {
+    writer: Writer<S>,
+    syncs: Y,
+    pulse: Arc<Pulse>,
     clock: Arc<dyn Clock>,
     began: jiff::Timestamp,
     started: Duration,
@@ -61,9 +78,17 @@ pub struct OpenRecording {
     receipt: Receipt,
     /// The entries of one write; kept for its space.
     entries: Vec<recording::Entry>,
+    standing: Standing,
 }
 
-impl fmt::Debug for OpenRecording {
+/// Whether anything may still be written, be it the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Kept,
+    GivenUp,
+}
+
+impl<S: Storage, Y> fmt::Debug for OpenRecording<S, Y> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("OpenRecording")
@@ -139,7 +164,8 @@ pub async fn open(
 ) -> Result<Unlogged, NotOpened> {
     let mode = office.config.recording.mode_for(grant.target().mode);
     let started = entries::started(who, grant, wish, mode);
-    let made = office.blocking(move |office| create(office, id, mode, started)).await;
+    let made = office.blocking(move |office| create(office, id, mode, started));
+    let made = timeout(DONE_WITHIN, made).await.unwrap_or_else(|_| Err(UNANSWERED.to_owned()));
     made.map(Unlogged).map_err(|why| {
         office.audit.alarm().raise(&format!("session {id} can't be recorded: {why}"));
         let event = office.audit.event(Kind::RecorderFailed).person(who.person()).session(id).why(&why);
@@ -164,7 +190,8 @@ pub async fn give_up(office: &Arc<Office>, recording: Unlogged, failed: &LogFail
 pub async fn seal(office: &Arc<Office>, recording: OpenRecording, ended: &Ended) -> Tally {
     let (operations, denied) = (ended.counts.operations, ended.counts.denied);
     let reason = ended.text.clone();
-    match office.blocking(move |_| recording.finish(&reason)).await {
+    let sealed = timeout(DONE_WITHIN, office.blocking(move |_| recording.finish(&reason)));
+    match sealed.await.unwrap_or_else(|_| Err(UNANSWERED.to_owned())) {
         Ok(sealed) => {
             let outcome = format!("sealed, {} bytes", sealed.position.bytes);
             let sealing =
@@ -200,50 +227,26 @@ fn create(
     begins: recording::Started,
 ) -> Result<OpenRecording, OpenError> {
     let settings = &office.config.recording;
-    enough_space(&settings.dir, settings.reserve)?;
+    enough_space(&settings.dir, settings.space.reserve)?;
     let path = settings.dir.join(file_name(id));
     let storage = FileStorage::create(&path).map_err(|source| OpenError::File { path, source })?;
     let clock = Arc::clone(&office.clock);
-    let (started, began) = (clock.monotonic(), clock.wall());
     let opening = Opening {
         session: id.to_bytes(),
         mode: entries::mode(mode),
         log: office.log.position(),
-        started_wall: began,
-        started_mono: started,
+        started_wall: clock.wall(),
+        started_mono: clock.monotonic(),
         recipients: &settings.recipients,
         signer: Arc::clone(&settings.signing_key),
         reserve: EXTENT,
     };
-    let mut writer = Writer::create(storage, opening)?;
-    let first = recording::Entry {
-        at: Duration::ZERO,
-        body: recording::Body::Event(recording::Event::Started(Box::new(begins))),
-    };
-    let moment = Moment { wall: clock.wall(), at: clock.monotonic().saturating_sub(started) };
-    let signed = writer.append_signed(&[first], moment)?;
-    let syncer = writer.syncer()?;
-    syncer.sync()?;
-    let syncs = SyncThread::start(syncer, id).map_err(OpenError::Thread)?;
-    let asked = signed.position;
-    Ok(OpenRecording {
-        writer,
-        syncs,
-        clock,
-        began,
-        started,
-        waiting: VecDeque::new(),
-        signed: Duration::ZERO,
-        asked,
-        receipt: Receipt { newest: Some(signed), handed_out: Duration::ZERO },
-        entries: Vec::new(),
-    })
+    OpenRecording::begin(storage, opening, clock, begins, |syncer| SyncThread::start(syncer, id))
 }
 
 fn enough_space(dir: &std::path::Path, reserve: u64) -> Result<(), OpenError> {
-    let seen = rustix::fs::statvfs(dir);
-    let seen = seen.map_err(|error| OpenError::File { path: dir.to_owned(), source: error.into() })?;
-    let free = seen.f_bavail.saturating_mul(seen.f_frsize);
+    let seen = crate::space::free(dir);
+    let free = seen.map_err(|source| OpenError::File { path: dir.to_owned(), source })?;
     if free < reserve.saturating_add(EXTENT) {
         return Err(OpenError::Space { path: dir.to_owned(), free, reserve });
     }
@@ -262,9 +265,69 @@ pub enum RecordFailure {
     /// Stable storage answers too slowly.
     #[error("a sync has not returned for {} s", SYNCED_WITHIN.as_secs())]
     Slow,
+    /// A write took too long; it counts as failed although it came back.
+    #[error("a write took longer than 5 s")]
+    SlowWrite,
+    /// It failed before, so its end is not written either.
+    #[error("it failed before")]
+    GivenUp,
 }
 
-impl OpenRecording {
+impl RecordFailure {
+    /// Whether the recording can still be closed: nothing was written, and
+    /// the space for its end is reserved.
+    fn leaves_it_whole(&self) -> bool {
+        matches!(self, Self::Write(RecordError::Full(_)))
+    }
+}
+
+impl From<Condemned> for RecordFailure {
+    fn from(_: Condemned) -> Self {
+        Self::SlowWrite
+    }
+}
+
+impl<S: Storage, Y: Syncing> OpenRecording<S, Y> {
+    /// Header, key block and grant, all on stable storage when it returns;
+    /// `start` begins the syncing of what follows.
+    fn begin(
+        storage: S,
+        opening: Opening<'_>,
+        clock: Arc<dyn Clock>,
+        begins: recording::Started,
+        start: impl FnOnce(Syncer) -> std::io::Result<Y>,
+    ) -> Result<Self, OpenError> {
+        let (began, started) = (opening.started_wall, opening.started_mono);
+        let mut writer = Writer::create(storage, opening)?;
+        let first = recording::Entry {
+            at: Duration::ZERO,
+            body: recording::Body::Event(recording::Event::Started(Box::new(begins))),
+        };
+        let moment = Moment { wall: clock.wall(), at: clock.monotonic().saturating_sub(started) };
+        let signed = writer.append_signed(&[first], moment)?;
+        let syncer = writer.syncer()?;
+        syncer.sync()?;
+        Ok(Self {
+            writer,
+            syncs: start(syncer).map_err(OpenError::Thread)?,
+            pulse: Arc::default(),
+            clock,
+            began,
+            started,
+            waiting: VecDeque::new(),
+            signed: Duration::ZERO,
+            asked: signed.position,
+            receipt: Receipt { newest: Some(signed), handed_out: Duration::ZERO },
+            entries: Vec::new(),
+            standing: Standing::Kept,
+        })
+    }
+
+    /// Tells a watchdog of writes that are under way.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
     /// When it began, as its header says: what is judged by this and
     /// [`OpenRecording::now`] is judged the same again from the recording.
     pub fn began(&self) -> jiff::Timestamp {
@@ -294,7 +357,8 @@ impl OpenRecording {
         match ticket {
             None if written.is_empty() => {}
             None => {
-                self.writer.append(&written)?;
+                let Self { writer, pulse, .. } = self;
+                pulse.around(|| writer.append(&written))??;
             }
             Some(ticket) => {
                 let position = self.sign(&written)?;
@@ -305,11 +369,6 @@ impl OpenRecording {
         written.clear();
         self.entries = written;
         Ok(())
-    }
-
-    /// What tells when [`OpenRecording::durable`] has news.
-    pub fn syncs(&self) -> Syncs {
-        self.syncs.news()
     }
 
     /// The newest of the tickets that became durable since it was last asked.
@@ -360,7 +419,9 @@ impl OpenRecording {
 
     fn sign(&mut self, entries: &[recording::Entry]) -> Result<Position, RecordFailure> {
         let now = self.now();
-        let signed = self.writer.append_signed(entries, Moment { wall: self.clock.wall(), at: now })?;
+        let Self { writer, pulse, clock, .. } = self;
+        let moment = Moment { wall: clock.wall(), at: now };
+        let signed = pulse.around(|| writer.append_signed(entries, moment))??;
         let position = signed.position;
         self.signed = now;
         self.receipt.newest = Some(signed);
@@ -372,11 +433,27 @@ impl OpenRecording {
         self.syncs.ask();
     }
 
+    /// What failed is not touched again, whatever the disk does later.
+    fn give_up(&mut self) {
+        self.standing = Standing::GivenUp;
+    }
+
     fn finish(self, reason: &str) -> Result<Sealed, RecordFailure> {
         let at = self.now();
+        let Self { writer, syncs, clock, standing, .. } = self;
+        if standing == Standing::GivenUp {
+            // Its thread may hang in a sync: it ends when it can.
+            return Err(RecordFailure::GivenUp);
+        }
         // The thread ends first, so that the last sync is the writer's own.
-        let Self { writer, syncs, clock, .. } = self;
         syncs.stop();
         Ok(writer.finish(Moment { wall: clock.wall(), at }, reason)?)
+    }
+}
+
+impl<S: Storage> OpenRecording<S> {
+    /// What tells when [`OpenRecording::durable`] has news.
+    pub fn syncs(&self) -> Syncs {
+        self.syncs.news()
     }
 }

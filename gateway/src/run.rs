@@ -1,8 +1,9 @@
-//! A gateway that runs: three threads around one office.
+//! A gateway that runs: five threads around one office.
 //!
 //! `data` carries the QUIC endpoint and all sessions on a single-threaded
 //! runtime; `admin` answers on the Unix socket; `rounds` looks at files and
-//! clock. If one of them ends unasked, all end: a gateway without revocation
+//! clock; `space` at the room for recordings; `watchdog` sees whether the data
+//! path moves. If one of them ends unasked, all end: a gateway without revocation
 //! or without an administrator's kill is not left running.
 //!
 //! Order of a start: office (files, state, policy), admin socket, UDP socket,
@@ -18,16 +19,21 @@ use crate::policy::watch_folder;
 use crate::quic::Endpoint;
 use crate::rounds;
 use crate::shutdown::{self, Drained, Stop};
+use crate::{space, watchdog};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Threads for blocking work of the data path: state, recordings.
 const BLOCKING_THREADS: usize = 16;
+
+/// How long blocking work that still runs at the end is waited for.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the gateway did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -121,12 +127,26 @@ impl Running {
             Ok(())
         })?;
         let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
+        let watchdog = thread("watchdog", ending, move || {
+            runtime(1)?.block_on(watchdog::watch(&shared, token));
+            Ok(())
+        })?;
+        let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
+        let space = thread("space", ending, move || {
+            runtime(1)?.block_on(space::watch(&shared, token));
+            Ok(())
+        })?;
+        let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
         let admin = thread("admin", ending, move || runtime(4)?.block_on(socket.serve(shared, token)))?;
         let (shared, wishes, ending) = (Arc::clone(&office), stop.clone(), over.clone());
         let data = thread("data", ending, move || {
-            runtime(BLOCKING_THREADS)?.block_on(carry(shared, udp, wishes, serve))
+            let runtime = runtime(BLOCKING_THREADS)?;
+            let drained = runtime.block_on(carry(shared, udp, wishes, serve));
+            // Not longer: what a disk holds may never come back.
+            runtime.shutdown_timeout(GIVEN_UP_WITHIN);
+            drained
         })?;
-        let others = vec![("rounds", rounds), ("admin", admin)];
+        let others = vec![("rounds", rounds), ("watchdog", watchdog), ("space", space), ("admin", admin)];
         Ok(Self { office, address, stop, over, data, others })
     }
 
@@ -181,7 +201,10 @@ where
     };
     let following = tokio::spawn(follow);
     let serving = serve(Arc::clone(&office), endpoint.clone(), stop.drain.clone());
-    let drained = shutdown::drain(serving, &office, &stop).await;
+    let drained = tokio::select! {
+        drained = shutdown::drain(serving, &office, &stop) => drained,
+        never = office.heartbeat.beat() => match never {},
+    };
     following.abort();
     endpoint.close();
     Ok(drained)
@@ -209,7 +232,7 @@ mod tests {
     use super::*;
     use crate::admin::{Client, SessionList};
     use crate::fixture::Plant;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     /// A data path that serves nobody and stops when told to.
     async fn nobody(_: Arc<Office>, _: Endpoint, stop: CancellationToken) {

@@ -9,7 +9,9 @@
 //! Order: `sign_in` -> (`register` a session, many per sign-in) -> orders
 //! arrive in `order` -> the place is dropped.
 
+use crate::cutter::Cutter;
 use crate::names::{Handle, SessionId, TargetId};
+use crate::record::Pulse;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// Why an entry must end. All but the last two are hard endings.
+/// Why an entry must end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndOrder {
     /// An administrator ended it.
@@ -30,6 +32,11 @@ pub enum EndOrder {
     CertificateRevoked,
     /// The person was disabled.
     PersonDisabled,
+    /// The data path did not move for seconds.
+    StoodStill,
+    /// The recordings' disk is nearly full: a soft ending, so that what is
+    /// under way is recorded to its end.
+    SpaceRanOut,
     /// The gateway stops: a soft ending.
     Shutdown,
     /// The site log can't be written: nothing can be accounted for. A soft
@@ -38,10 +45,11 @@ pub enum EndOrder {
 }
 
 impl EndOrder {
-    fn is_hard(&self) -> bool {
+    /// Whether connections must be gone within a second.
+    pub fn is_hard(&self) -> bool {
         match self {
-            Self::Killed { .. } | Self::CertificateRevoked | Self::PersonDisabled => true,
-            Self::Shutdown | Self::LogFailed => false,
+            Self::Killed { .. } | Self::CertificateRevoked | Self::PersonDisabled | Self::StoodStill => true,
+            Self::SpaceRanOut | Self::Shutdown | Self::LogFailed => false,
         }
     }
 }
@@ -174,6 +182,21 @@ struct Running {
     sign_in: SignInId,
     counters: Arc<Counters>,
     order: watch::Sender<Option<EndOrder>>,
+    cutter: Arc<Cutter>,
+    pulse: Option<Arc<Pulse>>,
+}
+
+/// What a watchdog has to know of a running session.
+#[derive(Debug)]
+pub struct Watched {
+    /// The session.
+    pub id: SessionId,
+    /// The order it got.
+    pub order: Option<EndOrder>,
+    /// Cuts its connections.
+    pub cutter: Arc<Cutter>,
+    /// Tells of writes to its recording, once there is one.
+    pub pulse: Option<Arc<Pulse>>,
 }
 
 impl Registry {
@@ -210,9 +233,29 @@ impl Registry {
             return Err(Full::Person);
         }
         let (sender, order) = watch::channel(None);
-        let (id, counters) = (info.id, Arc::new(Counters::default()));
-        house.sessions.insert(id, Running { info, sign_in, counters: Arc::clone(&counters), order: sender });
-        Ok(SessionPlace { id, order, counters, house: Arc::clone(&self.house) })
+        let (id, counters, cutter) = (info.id, Arc::new(Counters::default()), Arc::new(Cutter::default()));
+        let running = Running {
+            info,
+            sign_in,
+            counters: Arc::clone(&counters),
+            order: sender,
+            cutter: Arc::clone(&cutter),
+            pulse: None,
+        };
+        house.sessions.insert(id, running);
+        Ok(SessionPlace { id, order, counters, cutter, house: Arc::clone(&self.house) })
+    }
+
+    /// What a watchdog looks at.
+    pub fn watched(&self) -> Vec<Watched> {
+        let house = lock(&self.house);
+        let watched = |(id, running): (&SessionId, &Running)| Watched {
+            id: *id,
+            order: running.order.borrow().clone(),
+            cutter: Arc::clone(&running.cutter),
+            pulse: running.pulse.clone(),
+        };
+        house.sessions.iter().map(watched).collect()
     }
 
     /// The running sessions, oldest first.
@@ -248,6 +291,12 @@ impl Registry {
         let own: Vec<_> =
             house.sign_ins.iter().filter(|(_, (sign_in, _))| sign_in.person == *person).collect();
         own.into_iter().map(|(id, _)| house.end_sign_in(*id, &order)).sum()
+    }
+
+    /// Orders every session to end, but no sign-in; tells how many.
+    pub fn end_all_sessions(&self, order: EndOrder) -> usize {
+        let house = lock(&self.house);
+        house.sessions.values().inspect(|running| give(&running.order, &order)).count()
     }
 
     /// Orders everything to end; tells how many sessions.
@@ -294,7 +343,18 @@ pub struct SessionPlace {
     pub order: watch::Receiver<Option<EndOrder>>,
     /// Where the session counts.
     pub counters: Arc<Counters>,
+    /// Where the session's connections to its device are held.
+    pub cutter: Arc<Cutter>,
     house: Arc<Mutex<House>>,
+}
+
+impl SessionPlace {
+    /// Lets a watchdog see the writes to the session's recording.
+    pub fn watch(&self, pulse: &Arc<Pulse>) {
+        if let Some(running) = lock(&self.house).sessions.get_mut(&self.id) {
+            running.pulse = Some(Arc::clone(pulse));
+        }
+    }
 }
 
 impl Drop for SessionPlace {
@@ -305,22 +365,12 @@ impl Drop for SessionPlace {
 
 /// A hard order replaces a soft one, never the other way round.
 fn give(sender: &watch::Sender<Option<EndOrder>>, order: &EndOrder) {
-    sender.send_if_modified(|given| match given {
-        None => {
+    sender.send_if_modified(|given| {
+        let weightier = given.as_ref().is_none_or(|given| order.is_hard() && !given.is_hard());
+        if weightier {
             *given = Some(order.clone());
-            true
         }
-        Some(EndOrder::Shutdown | EndOrder::LogFailed) if order.is_hard() => {
-            *given = Some(order.clone());
-            true
-        }
-        Some(
-            EndOrder::Shutdown
-            | EndOrder::LogFailed
-            | EndOrder::Killed { .. }
-            | EndOrder::CertificateRevoked
-            | EndOrder::PersonDisabled,
-        ) => false,
+        weightier
     });
 }
 

@@ -31,6 +31,8 @@ pub enum EndCause {
     PersonDisabled,
     /// The recording can't go on.
     RecorderFailed,
+    /// There is hardly room left for recordings.
+    SpaceRanOut,
     /// The grant's time is over.
     GrantExpired,
     /// The maintenance window is over.
@@ -55,13 +57,14 @@ pub enum EndCause {
 
 impl EndCause {
     /// Every cause.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ClientClosed,
         Self::Killed,
         Self::CertificateRevoked,
         Self::CertificateExpired,
         Self::PersonDisabled,
         Self::RecorderFailed,
+        Self::SpaceRanOut,
         Self::GrantExpired,
         Self::WindowClosed,
         Self::PolicyNarrowed,
@@ -88,6 +91,7 @@ impl EndCause {
             | Self::Internal => How::Hard,
             Self::ClientClosed
             | Self::CertificateExpired
+            | Self::SpaceRanOut
             | Self::GrantExpired
             | Self::WindowClosed
             | Self::PolicyNarrowed
@@ -107,6 +111,7 @@ impl fmt::Display for EndCause {
             Self::CertificateExpired => "the certificate has expired",
             Self::PersonDisabled => "the person was disabled",
             Self::RecorderFailed => "the recording failed",
+            Self::SpaceRanOut => "there is hardly room left for recordings",
             Self::GrantExpired => "the time of the permission is over",
             Self::WindowClosed => "the maintenance window is over",
             Self::PolicyNarrowed => "the policy no longer permits it",

@@ -71,11 +71,13 @@ pub(super) async fn disable(
     Path(handle): Path<String>,
 ) -> Result<Json<Disabled>, Refusal> {
     let handle = parse(&handle)?;
+    // At once, whatever the disk does; and again below, for a session that
+    // slipped in.
+    let at_once = office.registry.end_person(&handle, EndOrder::PersonDisabled);
     blocking(&office, move |office| {
         let standing = Standing::Disabled;
         let change = office.state.set_standing(&handle, standing)?;
-        // Also when nothing changed: a session that slipped in must end.
-        let sessions_ended = office.registry.end_person(&handle, EndOrder::PersonDisabled);
+        let sessions_ended = office.registry.end_person(&handle, EndOrder::PersonDisabled).max(at_once);
         let event = office.audit.event(Kind::PersonDisabled).person(&handle).by(&administrator.name);
         let event = event.what(&format!("{sessions_ended} sessions ended"));
         office.audit.write(&event).map_err(Refusal::failure)?;

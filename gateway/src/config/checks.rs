@@ -4,6 +4,7 @@ use super::units::{count, duration, size};
 use super::written::{self, Written};
 use super::{
     AdminSettings, AuditSettings, Config, Limits, LogSettings, Manifest, PolicySettings, RecordingSettings,
+    SpaceSettings,
 };
 use crate::problem::Problem;
 use crate::tls::{Files, Material};
@@ -95,8 +96,7 @@ impl Checks<'_> {
         let signing_key = SigningKey::read(&key_path).map_err(|error| {
             self.problems.push(Problem::new(&key_path, error.to_string()).key("[recording] signing_key"));
         });
-        let reserve = recording.reserve.map_or(Ok(DEFAULT_RESERVE), |text| size(&text));
-        let reserve = self.limit("[recording] reserve", reserve);
+        let space = self.space(&recording);
         if recording.recipients.is_empty() {
             let reason = "names nobody: no auditor could read a recording";
             self.wrong("[recording] recipients", reason, "name at least one auditor's public key");
@@ -107,7 +107,29 @@ impl Checks<'_> {
         }
         self.recipient("[recording] recovery_recipient", &recording.recovery_recipient, &mut recipients);
         let signing_key = Arc::new(signing_key.ok()?);
-        Some(RecordingSettings { dir, signing_key, recipients, reserve, mode: recording.mode })
+        Some(RecordingSettings { dir, signing_key, recipients, space, mode: recording.mode })
+    }
+
+    /// People are told at twice the reserve and sessions end at a quarter of
+    /// it, where nothing else is written.
+    fn space(&mut self, recording: &written::Recording) -> SpaceSettings {
+        let mut bytes = |key: &str, text: &Option<String>, default: u64| {
+            let size = text.as_ref().map_or(Ok(default), |text| size(text));
+            self.limit(&format!("[recording] {key}"), size)
+        };
+        let reserve = bytes("reserve", &recording.reserve, DEFAULT_RESERVE);
+        let warn_below = bytes("warn_below", &recording.warn_below, reserve.saturating_mul(2));
+        let cut_below = bytes("cut_below", &recording.cut_below, reserve / 4);
+        // A size that could not be read is zero here and has been told.
+        if warn_below < reserve && warn_below > 0 {
+            let hint = format!("write at least {reserve} B");
+            self.wrong("[recording] warn_below", "is below reserve", &hint);
+        }
+        if cut_below > reserve && reserve > 0 {
+            let hint = format!("write at most {reserve} B");
+            self.wrong("[recording] cut_below", "is above reserve", &hint);
+        }
+        SpaceSettings { warn_below, reserve, cut_below }
     }
 
     /// An `age1...` recipient, or a file with one a line and `#` comments.

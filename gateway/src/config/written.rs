@@ -48,7 +48,9 @@ pub(super) struct Recording {
     pub(super) signing_key: PathBuf,
     pub(super) recipients: Vec<String>,
     pub(super) recovery_recipient: String,
+    pub(super) warn_below: Option<String>,
     pub(super) reserve: Option<String>,
+    pub(super) cut_below: Option<String>,
     pub(super) mode: Option<authz::Mode>,
 }
 

@@ -5,12 +5,13 @@
 
 use super::line::Line;
 use super::words::reason;
-use super::{Carrier, Tape, dial};
+use super::{Carrier, dial};
 use crate::audit::Kind;
 use crate::hall::{NewChannel, turn_away};
 use authz::{Service, ServiceName};
 use bytes::Bytes;
 use session::{Action, How, Input};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wire::{ChannelReply, Notice, Refusal, ToClient};
 
@@ -34,14 +35,14 @@ impl Carrier {
     }
 
     fn queue_to_device(&mut self, channel: u32, bytes: Bytes) {
-        if let (Tape::Running, Some(line)) = (self.tape, self.lines.get_mut(&channel)) {
+        if let (true, Some(line)) = (self.tape.runs(), self.lines.get_mut(&channel)) {
             add(&self.place.counters.to_device, bytes.len());
             line.queue_to_device(bytes);
         }
     }
 
     fn queue_to_client(&mut self, channel: u32, bytes: Bytes) {
-        if let (Tape::Running, Some(line)) = (self.tape, self.lines.get_mut(&channel)) {
+        if let (true, Some(line)) = (self.tape.runs(), self.lines.get_mut(&channel)) {
             add(&self.place.counters.to_client, bytes.len());
             line.queue_to_client(bytes);
         }
@@ -85,7 +86,7 @@ impl Carrier {
         let Some(service) = self.service(service) else {
             return turn_away(to_client, Refusal::NoSuchService, "");
         };
-        let dialling = dial(&self.grant, &self.recording, service);
+        let dialling = dial(&self.grant, self.tape.recording(), service, Arc::clone(&self.place.cutter));
         self.lines.insert(channel, Line::new(from_client, to_client, dialling, self.bells.hang()));
     }
 
@@ -124,14 +125,14 @@ impl Carrier {
         tracing::debug!(session = %self.place.id, channel, "channel closed: {why}");
         self.arriving.remove(&channel);
         let Some(line) = self.lines.remove(&channel) else { return };
-        match (how, self.tape) {
-            (How::Soft, Tape::Running) => self.draining.push(line),
-            (How::Hard, _) | (How::Soft, Tape::Failed) => line.reset(),
+        match how {
+            How::Soft if self.tape.runs() => self.draining.push(line),
+            How::Soft | How::Hard => line.reset(),
         }
     }
 
     fn tell(&mut self, notice: session::Notice) {
-        let now = self.recording.now();
+        let now = self.tape.now();
         let notice = match notice {
             session::Notice::Denied { channel, operation, reason, rule } => {
                 Notice::Denied { channel, operation, reason, rule }

@@ -7,6 +7,7 @@
 //! the core ordered (after it was recorded) is ever queued here.
 
 use super::bell::Bell;
+use crate::cutter::Held;
 use crate::quic::{Lost, ReceiveStream, SendStream};
 use bytes::{Buf as _, Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -55,11 +56,19 @@ pub(super) struct Ready {
     pub(super) device: bool,
 }
 
-pub(super) type Dialling = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+pub(super) type Dialling = Pin<Box<dyn Future<Output = io::Result<Wire>> + Send>>;
+
+/// A connection to a device, and the means to cut it from elsewhere; both
+/// close together.
+pub(super) struct Wire {
+    pub(super) stream: TcpStream,
+    /// Closes with the stream; nothing else is done with it.
+    pub(super) _held: Held,
+}
 
 enum Device {
     Dialling(Dialling),
-    Connected(TcpStream),
+    Connected(Wire),
     Gone,
 }
 
@@ -187,8 +196,8 @@ impl Line {
     /// Cuts both sides now. Bytes that the kernel still holds for the device
     /// are thrown away with a reset (promise 7).
     pub(super) fn reset(mut self) {
-        if let Device::Connected(device) = &self.device
-            && let Err(error) = device.set_zero_linger()
+        if let Device::Connected(Wire { stream, .. }) = &self.device
+            && let Err(error) = stream.set_zero_linger()
         {
             tracing::error!("a device's connection can't be reset: {error}");
         }
@@ -201,10 +210,10 @@ impl Line {
         self.to_client
     }
 
-    fn dialled(&mut self, dialled: io::Result<TcpStream>) -> Heard {
+    fn dialled(&mut self, dialled: io::Result<Wire>) -> Heard {
         match dialled {
-            Ok(stream) => {
-                self.device = Device::Connected(stream);
+            Ok(wire) => {
+                self.device = Device::Connected(wire);
                 Heard::Connected
             }
             Err(error) => {
@@ -228,7 +237,7 @@ impl Line {
 
     /// `Ready(Ok)` when nothing waits any more.
     fn write_device(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Device::Connected(stream) = &mut self.device else { return Poll::Ready(Ok(())) };
+        let Device::Connected(Wire { stream, .. }) = &mut self.device else { return Poll::Ready(Ok(())) };
         while let Some(front) = self.to_device_queue.pieces.front() {
             match Pin::new(&mut *stream).poll_write(context, front) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -282,7 +291,8 @@ impl Line {
     }
 
     fn read_device(&mut self, context: &mut Context<'_>) -> Poll<Heard> {
-        let (Device::Connected(stream), Side::Open) = (&mut self.device, &self.device_reads) else {
+        let (Device::Connected(Wire { stream, .. }), Side::Open) = (&mut self.device, &self.device_reads)
+        else {
             return Poll::Pending;
         };
         let filled = read_into(&mut self.block, |buffer| Pin::new(&mut *stream).poll_read(context, buffer));

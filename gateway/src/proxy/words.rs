@@ -30,7 +30,7 @@ pub(super) fn reason(cause: EndCause) -> EndReason {
         EndCause::CertificateRevoked => EndReason::CertificateRevoked,
         EndCause::CertificateExpired => EndReason::CertificateExpired,
         EndCause::PersonDisabled => EndReason::PersonDisabled,
-        EndCause::RecorderFailed => EndReason::RecorderFailed,
+        EndCause::RecorderFailed | EndCause::SpaceRanOut => EndReason::RecorderFailed,
         EndCause::GrantExpired => EndReason::GrantExpired,
         EndCause::WindowClosed => EndReason::WindowClosed,
         EndCause::PolicyNarrowed => EndReason::PolicyNarrowed,

@@ -13,9 +13,27 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wire::SessionId;
 
+/// Whatever brings a recording to stable storage while it is written.
+pub trait Syncing {
+    /// Asks for a sync of all that is written by now.
+    fn ask(&self);
+
+    /// How far the recording is on stable storage.
+    ///
+    /// # Errors
+    /// Why a sync failed; there is none after that.
+    fn reached(&self) -> Result<Position, String>;
+
+    /// How long the sync that runs now has been running.
+    fn pending_for(&self) -> Duration;
+
+    /// Ends it after the sync that runs.
+    fn stop(self);
+}
+
 /// The thread, and what it has reached.
 #[derive(Debug)]
-pub(super) struct SyncThread {
+pub struct SyncThread {
     ask: SyncSender<()>,
     progress: watch::Receiver<Progress>,
     running: Running,
@@ -66,15 +84,20 @@ impl SyncThread {
         Ok(Self { ask, progress, running, thread })
     }
 
-    /// Asks for a sync of all that is written by now.
-    pub(super) fn ask(&self) {
+    /// What tells of further syncs.
+    pub(super) fn news(&self) -> Syncs {
+        Syncs(self.progress.clone())
+    }
+}
+
+impl Syncing for SyncThread {
+    fn ask(&self) {
         // Full: the question that waits covers this one too. Gone: the failure
         // that ended the thread is in the progress already.
         let _ = self.ask.try_send(());
     }
 
-    /// How far the recording is on stable storage.
-    pub(super) fn reached(&self) -> Result<Position, String> {
+    fn reached(&self) -> Result<Position, String> {
         let progress = self.progress.borrow();
         match &progress.failed {
             Some(why) => Err(why.clone()),
@@ -82,19 +105,12 @@ impl SyncThread {
         }
     }
 
-    /// How long the sync that runs now has been running.
-    pub(super) fn pending_for(&self) -> Duration {
+    fn pending_for(&self) -> Duration {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// What tells of further syncs.
-    pub(super) fn news(&self) -> Syncs {
-        Syncs(self.progress.clone())
-    }
-
-    /// Ends the thread after the sync that runs.
-    pub(super) fn stop(self) {
+    fn stop(self) {
         let Self { ask, thread, .. } = self;
         drop(ask);
         if thread.join().is_err() {
