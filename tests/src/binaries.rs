@@ -25,6 +25,8 @@ pub struct Binaries {
     pub auditor: PathBuf,
     /// `certs-dev`
     pub certs_dev: PathBuf,
+    /// `device`, the controller of crash tests
+    pub device: PathBuf,
 }
 
 /// The binaries in this process' own kind of profile, built at the first call.
@@ -89,6 +91,7 @@ fn build() -> anyhow::Result<Binaries> {
         client: find("gatehouse")?,
         auditor: find("gatehouse-audit")?,
         certs_dev: find("certs-dev")?,
+        device: find("device")?,
     })
 }
 

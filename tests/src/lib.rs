@@ -2,11 +2,17 @@
 //!
 //! - [`plc`] and [`press_line`]: a simulated controller that keeps a log of
 //!   every byte as ground truth, and misbehaves on demand;
-//! - [`modbus`]: the technician's tool.
+//! - [`device`]: the same in a process of its own, for crash tests;
+//! - [`modbus`]: the technician's tool;
+//! - [`crashes`], [`faults`]: a gateway that is killed again and again, and
+//!   what makes disks fail.
 
 pub mod binaries;
+pub mod crashes;
 pub mod demo;
+pub mod device;
 pub mod evidence;
+pub mod faults;
 pub mod interop;
 pub mod modbus;
 pub mod pki;

@@ -40,7 +40,13 @@ impl Drop for SmallDisk<'_> {
 fn a_full_disk_ends_the_session_and_not_the_gateway() {
     let plc = Plc::start(Manners::Proper);
     let workshop = Workshop::new(plc.address());
-    workshop.edit("gateway.toml", "recovery_recipient", "reserve = \"4 KiB\"\nrecovery_recipient").unwrap();
+    workshop
+        .edit(
+            "gateway.toml",
+            "recovery_recipient",
+            "reserve = \"4 KiB\"\ncut_below = \"0 B\"\nrecovery_recipient",
+        )
+        .unwrap();
     let folder = workshop.path("recordings");
     let Some(_disk) = SmallDisk::mount(&folder, "1200k") else { return };
     let mut gateway = Gateway::start_with(&workshop, &mut gateway_command(&workshop)).unwrap();

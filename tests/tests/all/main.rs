@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails fails the test")]
 
 mod bad_configuration;
+mod crashes;
 mod disk;
 mod endings;
 mod exports;
+mod forgetting;
+mod injected;
 mod interop;
 mod interop_enip;
 mod interop_s7;
@@ -15,6 +18,7 @@ mod modbus_functions;
 mod opaque_services;
 mod policy_changes;
 mod policy_tools;
+mod power;
 mod refusals;
 mod second_verifier;
 mod site_log;
