@@ -230,7 +230,7 @@ impl Reader {
                 Meant::Malformed | Meant::Lost => None,
             }
         });
-        let is_it = |operation: &Box<Operation>| {
+        let is_it = |operation: &Operation| {
             self.terms.last().is_some_and(|terms| {
                 let judged = session::judge(terms, operation, circumstances);
                 let same = match judged.decision {
@@ -241,7 +241,7 @@ impl Reader {
                 same && judged.rule == rule && judged.reason == reason
             })
         };
-        uses.find(is_it).map_or(Meant::Lost, Meant::Operation)
+        uses.find(|operation| is_it(operation)).map_or(Meant::Lost, Meant::Operation)
     }
 
     fn meant(&mut self, channel: u32, offset: u64, length: u32, decision: Decision) -> Meant {
