@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const MAGIC: [u8; 8] = *b"GATEHREC";
 
 /// The format's version; a number is never used twice.
-pub const VERSION: u16 = 0;
+pub const VERSION: u16 = 1;
 
 /// Longest recording, in bytes: 1 TiB.
 pub const MAX_LENGTH: u64 = 1 << 40;
@@ -140,7 +140,7 @@ pub enum HeaderError {
     #[error("this is not a Gatehouse recording")]
     Magic,
     /// It is of a version that this program does not know.
-    #[error("format version {0} is not known to this program")]
+    #[error("format version {0} is not known to this program, which reads version {VERSION}")]
     Version(u16),
     /// A field holds what it must not.
     #[error("the header's {0} is not valid")]
@@ -317,7 +317,7 @@ mod tests {
         let bytes = encode(&header(), b"wrapped").unwrap();
         let expected = [
             "4741544548524543", // magic
-            "0000",             // version
+            "0100",             // version
             "01",               // mode
             "abababababababababababababababab",
             "4e53249c9a96e318", // wall start
@@ -379,7 +379,8 @@ mod tests {
             parse(&changed).err().unwrap()
         };
         assert_eq!(with(0, b'X'), HeaderError::Magic);
-        assert_eq!(with(8, 1), HeaderError::Version(1));
+        assert_eq!(with(8, 0), HeaderError::Version(0));
+        assert_eq!(with(8, 2), HeaderError::Version(2));
         assert_eq!(with(10, 9), HeaderError::Field("mode"));
         assert_eq!(with(152, 1), HeaderError::Field("log origin"));
         assert_eq!(with(155, b' '), HeaderError::Field("log origin"));

@@ -19,10 +19,10 @@ use zeroize::Zeroizing;
 /// Bytes of an AES-GCM tag.
 pub(crate) const TAG: usize = 16;
 
-const COMMITMENT: &[u8] = b"gatehouse recording 0: commitment";
-const FIRST_EPOCH: &[u8] = b"gatehouse recording 0: first epoch";
-const NEXT_EPOCH: &[u8] = b"gatehouse recording 0: next epoch";
-const FRAME_KEY: &[u8] = b"gatehouse recording 0: frame key";
+const COMMITMENT: &[u8] = b"gatehouse recording 1: commitment";
+const FIRST_EPOCH: &[u8] = b"gatehouse recording 1: first epoch";
+const NEXT_EPOCH: &[u8] = b"gatehouse recording 1: next epoch";
+const FRAME_KEY: &[u8] = b"gatehouse recording 1: frame key";
 
 /// A step of the keys that the cryptographic library refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -76,8 +76,8 @@ impl Keys {
         let session = hmac::Key::new(hmac::HMAC_SHA256, &file[11..27]);
         let extracted = hmac::sign(&session, &key);
         Self {
-            commitment: hkdf_expand(extracted.as_ref(), "gatehouse recording 0: commitment"),
-            secret: hkdf_expand(extracted.as_ref(), "gatehouse recording 0: first epoch"),
+            commitment: hkdf_expand(extracted.as_ref(), "gatehouse recording 1: commitment"),
+            secret: hkdf_expand(extracted.as_ref(), "gatehouse recording 1: first epoch"),
             header_hash: leaf(&file[..block.end]),
             file_key: key,
         }
@@ -85,12 +85,12 @@ impl Keys {
 
     /// The secret from which an epoch's frame key and the next secret come.
     pub(crate) fn secret(&self, epoch: usize) -> Vec<u8> {
-        let next = |secret: Vec<u8>, _| hkdf_expand(&secret, "gatehouse recording 0: next epoch");
+        let next = |secret: Vec<u8>, _| hkdf_expand(&secret, "gatehouse recording 1: next epoch");
         (0..epoch).fold(self.secret.clone(), next)
     }
 
     pub(crate) fn frame_key(&self, epoch: usize) -> Vec<u8> {
-        hkdf_expand(&self.secret(epoch), "gatehouse recording 0: frame key")
+        hkdf_expand(&self.secret(epoch), "gatehouse recording 1: frame key")
     }
 
     fn sealing_key(&self, epoch: usize) -> LessSafeKey {

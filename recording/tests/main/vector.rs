@@ -9,8 +9,8 @@ use recording::{
 use std::io::Cursor;
 use std::path::Path;
 
-const PUBLIC_KEY: &str = "plant-a+e749abf4+Aan/ia1in6m6e79xpW1ZA2ZK8zVCUGBdo4Nlediq0Io8";
-const IDENTITY: &str = "AGE-SECRET-KEY-18TCJV9VC9V66WXHSJVLH3ALH4NV0P48CP9WPFXSHQ8DXASNP082Q59YYLX";
+const PUBLIC_KEY: &str = "plant-a+47805c2b+AZNRBGcFU2x05dOxCQ+oGfpvPH3YEhA43algbPPAiluG";
+const IDENTITY: &str = "AGE-SECRET-KEY-1J8ZQ5HE0P889G9CX8Y4R0RQRDUNYSELZJXJMVZ3ZUHW3WLCJFFUQ3JKZHK";
 const REQUEST: &[u8] = &[0, 1, 0, 0, 0, 6, 1, 6, 0, 100, 2, 219];
 
 fn file() -> Vec<u8> {

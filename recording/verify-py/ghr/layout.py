@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import BinaryIO, Callable
 
 MAGIC = b"GATEHREC"
-VERSION = 0
+VERSION = 1
 MODES = ("default", "durable", "ordered")
 MAX_LENGTH = 1 << 40
 MAX_NAME = 255
@@ -195,6 +195,8 @@ class _HeaderReader:
                 raise Torn("the header is blank from some place on")
             raise Malformed("this is no Gatehouse recording: wrong magic")
         version = self.number(2)
+        if version == 0 and self.source.last_written() < len(MAGIC):
+            raise Torn("the header is blank from some place on")
         if version != VERSION:
             raise Malformed(f"version {version} of the format is not known here")
 

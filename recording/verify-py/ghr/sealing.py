@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .layout import Frame, Header
 
-LABEL = b"gatehouse recording 0: "
+LABEL = b"gatehouse recording 1: "
 
 
 class BadSeal(Exception):

@@ -59,7 +59,8 @@ def _headers() -> Iterator[Case]:
         yield Case(f"mode-{mode}", Forge(fields=HeaderFields(mode=mode)).checkpoint().close().data, 0)
     wrong: dict[str, HeaderFields] = {
         "magic": HeaderFields(magic=b"GATEHREX"),
-        "version": HeaderFields(version=1),
+        "version-0": HeaderFields(version=0),
+        "version-2": HeaderFields(version=2),
         "mode": HeaderFields(mode=3),
         "key-id": HeaderFields(key_id=bytes(4)),
         "key-name": HeaderFields(key_name=b"plant-b"),
@@ -94,9 +95,10 @@ def _torn_headers() -> Iterator[Case]:
     for behind, word in ((b"", "cut"), (bytes(5000), "blank")):
         yield Case(f"torn-magic-{word}", b"GATEHR" + behind, 3)
         yield Case(f"torn-version-{word}", b"GATEHREC\0" + behind, 3)
-        yield Case(f"torn-mode-{word}", b"GATEHREC\0\0\x05" + behind, 3)
-        yield Case(f"wrong-mode-{word}", b"GATEHREC\0\0\x05s" + behind, 1, 0)
-        yield Case(f"wrong-version-{word}", b"GATEHREC\x01\0" + behind, 1, 0)
+        yield Case(f"torn-mode-{word}", b"GATEHREC\x01\0\x05" + behind, 3)
+        yield Case(f"wrong-mode-{word}", b"GATEHREC\x01\0\x05s" + behind, 1, 0)
+        yield Case(f"wrong-version-{word}", b"GATEHREC\x02\0" + behind, 1, 0)
+        yield Case(f"version-0-and-more-{word}", b"GATEHREC\0\0s" + behind, 1, 0)
         yield Case(f"wrong-magic-{word}", b"GATEHOUSE" + behind, 1, 0)
     yield Case("short-and-wrong", b"GATEWAY", 3)
     yield Case("short-and-wrong-blank", b"GATEWAY" + bytes(10), 1, 0)

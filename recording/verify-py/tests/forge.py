@@ -53,7 +53,7 @@ class HeaderFields:
     """Section 2, each field as a test may want it."""
 
     magic: bytes = b"GATEHREC"
-    version: int = 0
+    version: int = 1
     mode: int = 0
     session: bytes = bytes(range(16))
     wall_start: int = 1_793_000_000_000_000_000
