@@ -170,6 +170,18 @@ fn a_session_without_trouble_is_whole_and_hands_out_checkpoints() {
 }
 
 #[test]
+fn no_checkpoint_is_handed_out_before_the_disk_has_it() {
+    let mut receipts = 0;
+    for seed in 0..12 {
+        let mut world = World::open(&Disk::default(), Mode::Default, seed).unwrap();
+        // The world looks at each as it is handed out.
+        world.live(150).unwrap().unwrap();
+        receipts += world.receipts.len();
+    }
+    assert!(receipts > 20, "{receipts}");
+}
+
+#[test]
 fn a_sync_that_does_not_come_back_ends_the_session_and_nothing_is_tried_again() {
     let disk = Disk::default();
     let mut world = World::open(&disk, Mode::Default, 1).unwrap();

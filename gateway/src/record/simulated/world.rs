@@ -10,7 +10,7 @@ use crate::fixture::noon;
 use authz::{Ask, Assurance, Files, Handle, Limits, Mode, Policy, TargetId, Terms};
 use bytes::Bytes;
 use dissect::Protocol;
-use recording::{Identity, LogPosition, Opening, Position, Sealed, SigningKey, Syncer};
+use recording::{Identity, LogPosition, Opening, Position, Sealed, SigningKey, Statement, Syncer};
 use session::{Action, Core, EndCause, Input, Setup};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -308,8 +308,12 @@ impl World {
         if let Err(failure) = tape.tick() {
             return self.fail(failure);
         }
-        let receipt = self.tape.as_mut().and_then(Tape::receipt);
-        self.receipts.extend(receipt);
+        if let Some(receipt) = self.tape.as_mut().and_then(Tape::receipt) {
+            let statement = Statement::verify(receipt.as_bytes(), house().signer.public()).unwrap();
+            let stable = self.disk.stable();
+            assert!(stable > statement.bytes, "handed out: {} of {stable} stable bytes", statement.bytes);
+            self.receipts.push(receipt);
+        }
     }
 
     /// The device answers what it has not answered yet.
