@@ -66,6 +66,17 @@ class Vectors(unittest.TestCase):
                 self.assertEqual((report.answer, report.offset), (Answer.CLEAN, None), report.reason)
                 self.assertIsNone(inside.fault)
 
+    def test_the_corpus_is_answered_as_the_other_verifier_answers(self) -> None:
+        expected = json.loads((VECTORS / "corpus" / "expected.json").read_text(encoding="utf-8"))
+        key = PublicKey.parse(expected["key"].encode())
+        self.assertGreater(len(expected["files"]), 50)
+        for name, wanted in expected["files"].items():
+            with self.subTest(name):
+                report = verify(Source.of_bytes((VECTORS / "corpus" / name).read_bytes()), key)
+                self.assertEqual(report.answer.value, wanted["answer"], report.reason)
+                if report.answer is Answer.ALTERED:
+                    self.assertEqual(report.offset, wanted["offset"], report.reason)
+
     def test_the_table_of_frames(self) -> None:
         header = read_header(Source.of_bytes(SMALL))
         rows = re.findall(r"^\| (\d+) \| (\d+) \| (\w+).*\| `([0-9a-f]{64})` \|$", FORMAT, re.MULTILINE)
