@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(process.wait_for_words("ready").unwrap(), "ready");
         let error = process.wait_for(Duration::from_millis(20), |_| None::<()>).unwrap_err();
         assert!(error.to_string().contains("it said:\nready"), "{error}");
-        assert_eq!(process.interrupt().unwrap().code, None);
+        assert_eq!(process.terminate().unwrap().code, None);
     }
 
     #[test]
