@@ -90,7 +90,7 @@ impl Office {
         };
         let key = &config.recording.signing_key;
         let opened = SiteLog::open(&config.log, key, Arc::clone(&clock), alarm.clone());
-        let (log, ledger) = opened.map_err(|problem| OfficeError::Config(vec![problem]))?;
+        let (log, ledger) = opened.map_err(|problem| OfficeError::Log(problem.to_string()))?;
         let log = Arc::new(log);
         let audit = Audit::open(&config.audit.file, alarm, Arc::clone(&clock))?.with_log(&log);
         let audit = Arc::new(audit);

@@ -263,12 +263,17 @@ fn what_is_no_receipt_of_this_key_is_a_mistake_and_no_verdict() {
 fn an_altered_log_is_said_with_its_place_and_accounts_for_nothing() {
     let mut logged = Logged::new();
     logged.whole("a.ghr");
+    logged.enter(LogEntry::GatewayStopped);
     let path = logged.plant.path("log/site.log");
-    let mut content = fs::read(&path).unwrap();
-    content[300] ^= 1;
-    fs::write(&path, content).unwrap();
-    let called = logged.verify(&["@a.ghr"]);
-    assert_eq!(called.code, 1);
-    assert!(called.out.contains("site.log: ALTERED at offset "), "{}", called.out);
-    assert!(!called.out.contains("are in the site log"), "{}", called.out);
+    let whole = fs::read(&path).unwrap();
+    // In an entry, and behind the entries of the session.
+    for place in [30, whole.len() - 10] {
+        let mut content = whole.clone();
+        content[place] ^= 1;
+        fs::write(&path, content).unwrap();
+        let called = logged.verify(&["@a.ghr"]);
+        assert_eq!(called.code, 1);
+        assert!(called.out.contains("site.log: ALTERED at offset "), "{}", called.out);
+        assert!(!called.out.contains("are in the site log"), "{}", called.out);
+    }
 }

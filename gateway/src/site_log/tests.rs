@@ -274,3 +274,75 @@ fn the_gateway_tells_that_it_lives_every_ten_minutes() {
     office.log.close().unwrap();
     assert_eq!(office.log.position().size, before + 1);
 }
+
+fn witnessed() -> Plant {
+    let plant = Plant::new();
+    plant.configure("[admin]", "[log]\ndir = \"state\"\nwitness = \"witness\"\n[admin]");
+    plant
+}
+
+fn heads(plant: &Plant) -> Vec<PathBuf> {
+    let listed = fs::read_dir(plant.path("witness")).unwrap();
+    let mut files: Vec<_> = listed.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_witness_gets_the_last_head_and_keeps_an_older_log_from_going_on() {
+    let plant = witnessed();
+    fs::create_dir(plant.path("witness")).unwrap();
+    let office = plant.office();
+    office.log.close().unwrap();
+    let last = office.log.head();
+    drop(office);
+    assert_eq!(fs::read_to_string(heads(&plant).last().unwrap()).unwrap(), last);
+    let early = fs::read(plant.path("state/site.log")).unwrap();
+    let office = plant.office();
+    office.log.commit_blocking(LogEntry::GatewayStopped).unwrap();
+    office.log.close().unwrap();
+    drop(office);
+    let late = fs::read(plant.path("state/site.log")).unwrap();
+
+    // What the witness's own people can make up counts for nothing.
+    plant.write("witness/99999999999999999999.checkpoint", "hello");
+    let (log, rest) = last.split_once('\n').unwrap();
+    let (_, rest) = rest.split_once('\n').unwrap();
+    plant.write("witness/99999999999999999998.checkpoint", &format!("{log}\n99999\n{rest}"));
+    fs::write(plant.path("state/site.log"), &early).unwrap();
+    let refused = Office::open_with(plant.config().unwrap(), plant.clock.clone()).unwrap_err().to_string();
+    assert!(refused.contains("the witness knows a later history"), "{refused}");
+    assert_eq!(fs::read(plant.path("state/site.log")).unwrap(), early, "nothing was written");
+    fs::write(plant.path("state/site.log"), &late).unwrap();
+    plant.office().log.close().unwrap();
+}
+
+#[test]
+fn a_witness_that_is_not_there_is_told_once_and_stops_nothing() {
+    let plant = witnessed();
+    let office = plant.office();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let told = loop {
+        if let Some(told) = office.log.witness_trouble() {
+            break told;
+        }
+        assert!(std::time::Instant::now() < deadline, "nobody was told");
+        std::thread::yield_now();
+    };
+    assert!(told.contains("witness"), "{told}");
+    assert_eq!(office.log.witness_trouble(), None, "once is enough");
+    office.log.commit_blocking(LogEntry::GatewayStopped).unwrap();
+    office.log.close().unwrap();
+}
+
+#[test]
+fn a_witness_in_the_gateways_own_folders_is_none() {
+    let plant = Plant::new();
+    plant.configure("[admin]", "[log]\ndir = \"state\"\nwitness = \"recordings\"\n[admin]");
+    let problems = plant.config().unwrap_err();
+    assert!(problems.iter().any(|problem| problem.key.as_deref() == Some("[log] witness")), "{problems:?}");
+    plant.configure("witness = \"recordings\"", "");
+    plant.configure("dir = \"state\"\n\n[admin]", "dir = \"nowhere\"\n[admin]");
+    let problems = plant.config().unwrap_err();
+    assert!(problems.iter().any(|problem| problem.key.as_deref() == Some("[log] dir")), "{problems:?}");
+}

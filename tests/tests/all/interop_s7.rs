@@ -138,7 +138,7 @@ fn snap7_works_through_the_gateway_with_the_policy_enforced() {
         ["db2[4-5] = 0x0102", "ok"],
         ["db1[8-11] = 0x41480000", "ok"],
         ["db9[0-3]", "REFUSED by the device"],
-        ["program-read (upload)", "0x"],
+        ["program-read (upload)", "-> ok"],
         ["db1[0-1] = 0x0102", "no rule"],
         ["db1[8-11] = 0x42c90000", "0..100"],
         ["db1[8-9]", "can't be known"],
@@ -205,7 +205,7 @@ fn s7_communication_plus_is_carried_as_a_whole_and_named_in_the_replay() {
     Auditor::of(&workshop).verify(&recording).unwrap().expect_code(0).unwrap();
     let evidence = Evidence::open(&workshop, &recording).unwrap();
     let judged: Vec<&str> = evidence.judged().iter().map(|judged| judged.text.as_str()).collect();
-    assert_eq!(judged, ["use (use of the service)"]);
+    assert_eq!(judged, ["use s7plus"]);
     let [channel] = evidence.channels()[..] else { panic!("one channel") };
     assert_eq!(channel.from_client, channel.to_device);
     assert_eq!(channel.from_device, channel.to_client);
