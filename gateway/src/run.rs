@@ -18,7 +18,7 @@ use crate::office::{Office, OfficeError};
 use crate::policy::watch_folder;
 use crate::quic::Endpoint;
 use crate::rounds;
-use crate::shutdown::{self, Drained, Stop};
+use crate::shutdown::{self, Drained, Signals, Stop};
 use crate::{space, watchdog};
 use std::future::Future;
 use std::io::{self, Write};
@@ -85,10 +85,13 @@ where
     S: FnOnce(Arc<Office>, Endpoint, CancellationToken) -> F + Send + 'static,
     F: Future<Output = ()>,
 {
+    let waiting = runtime(1)?;
+    // Before anything runs: whoever reads that the gateway is ready may stop it
+    // at once, and it has to end in order then.
+    let signals = waiting.block_on(async { Signals::listen() })?;
     let running = Running::start(config, Arc::new(SystemClock::new()), serve)?;
-    let signals = runtime(1)?;
     announce(running.address());
-    signals.block_on(shutdown::on_signals(running.stop.clone(), running.over.clone()))?;
+    waiting.block_on(shutdown::on_signals(signals, running.stop.clone(), running.over.clone()));
     running.join()
 }
 

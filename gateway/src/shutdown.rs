@@ -9,7 +9,7 @@ use crate::sessions::EndOrder;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The two wishes of whoever stops the gateway.
@@ -30,18 +30,31 @@ pub enum Drained {
     Cut,
 }
 
+/// The signals that stop a gateway. From the moment this exists none of them
+/// ends the process by itself.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens from now on, within a runtime.
+    ///
+    /// # Errors
+    /// When the signals can't be listened to.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+}
+
 /// Turns signals into wishes until `over` is cancelled.
-///
-/// # Errors
-/// When the signals can't be listened to.
-pub async fn on_signals(stop: Stop, over: CancellationToken) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+pub async fn on_signals(mut signals: Signals, stop: Stop, over: CancellationToken) {
     loop {
         tokio::select! {
-            () = over.cancelled() => return Ok(()),
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = over.cancelled() => return,
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
         }
         if stop.drain.is_cancelled() {
             tracing::warn!("told to stop again: what still runs is cut");
