@@ -10,8 +10,8 @@ use crate::config::Config;
 use crate::policy::{PolicyError, PolicyHolder};
 use crate::problem::Problem;
 use crate::sessions::{EndOrder, Registry, SignIn};
-use crate::site_log::SiteLog;
 use crate::site_log::recovery::Recovery;
+use crate::site_log::{NotOpened, SiteLog};
 use crate::state::{SqliteState, Standing, State, StateError};
 use crate::tls::Reloader;
 use crate::watchdog::Heartbeat;
@@ -90,7 +90,10 @@ impl Office {
         };
         let key = &config.recording.signing_key;
         let opened = SiteLog::open(&config.log, key, Arc::clone(&clock), alarm.clone());
-        let (log, ledger) = opened.map_err(|problem| OfficeError::Log(problem.to_string()))?;
+        let (log, ledger) = opened.map_err(|error| match error {
+            NotOpened::Unavailable(problem) => OfficeError::Log(problem.to_string()),
+            NotOpened::Refused(problem) => OfficeError::Config(vec![problem]),
+        })?;
         let log = Arc::new(log);
         let audit = Audit::open(&config.audit.file, alarm, Arc::clone(&clock))?.with_log(&log);
         let audit = Arc::new(audit);

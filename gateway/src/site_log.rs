@@ -31,6 +31,7 @@ use jiff::Timestamp;
 pub use keys::Keys;
 use recording::log::{LOG_FILE, Ledger, LogEntry, LogError, LogFile, LogWriter, Pseudonym};
 use recording::{LogPosition, SigningKey};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,17 @@ pub enum LogFailed {
 #[derive(Debug)]
 pub struct Committed(());
 
+/// Why no gateway runs on a log.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOpened {
+    /// The file can't be had: its folder, or another gateway that writes it.
+    #[error("{0}")]
+    Unavailable(Problem),
+    /// It is not what was signed, or its settings can't be met.
+    #[error("{0}")]
+    Refused(Problem),
+}
+
 impl SiteLog {
     /// Opens the log and starts its thread; a tail that a crash tore is
     /// dropped by an entry that says so.
@@ -89,13 +101,14 @@ impl SiteLog {
         key: &Arc<SigningKey>,
         clock: Arc<dyn Clock>,
         alarm: Alarm,
-    ) -> Result<(Self, Ledger), Problem> {
+    ) -> Result<(Self, Ledger), NotOpened> {
         let path = settings.dir.join(LOG_FILE);
-        let failed = |reason: String, hint: &str| Problem::new(&path, reason).key("[log] dir").hint(hint);
-        let file = LogFile::open(&path).map_err(|error| {
-            failed(error.to_string(), "make the folder writable and stop any other gateway")
-        })?;
-        let existing = file.reader().map_err(|error| failed(error.to_string(), "make the file readable"))?;
+        let problem = |reason: String, hint: &str| Problem::new(&path, reason).key("[log] dir").hint(hint);
+        let unavailable = |error: io::Error, hint| NotOpened::Unavailable(problem(error.to_string(), hint));
+        let failed = |reason, hint| NotOpened::Refused(problem(reason, hint));
+        let file = LogFile::open(&path)
+            .map_err(|error| unavailable(error, "make the folder writable and stop any other gateway"))?;
+        let existing = file.reader().map_err(|error| unavailable(error, "make the file readable"))?;
         let opened = LogWriter::open(file, existing, Arc::clone(key), clock.wall());
         let way_out = "keep the file for the auditor, and move it out of the folder to begin a new log";
         let (writer, ledger) = opened.map_err(|error| failed(error.to_string(), way_out))?;
