@@ -31,7 +31,7 @@ pub(crate) struct Line {
     pub(crate) json: Value,
 }
 
-/// Turns what an [`Chronicle`] tells into lines.
+/// Turns what a [`crate::chronicle::Chronicle`] tells into lines.
 pub(crate) struct Story {
     clock: Clock,
     session: String,

@@ -3,7 +3,7 @@
 //! A place is `area[range]` where a protocol numbers its addresses, a name in
 //! brackets behind its kind (`symbol[Line[0-3].Speed]`), a CIP object
 //! (`class[142.1]`, with `:service[7]` behind it for a single service), or the
-//! name of a tag (`tag[pump]`). [`crate::vocabulary`] has all the words.
+//! name of a tag (`tag[pump]`). [`mod@crate::vocabulary`] has all the words.
 //!
 //! Nothing here panics on any text: Casbin's functions call it.
 

@@ -2,7 +2,7 @@
 //! comparing, listing and reviewing.
 //!
 //! A [`Standing`] is what one subject may do on one target: the rules that
-//! can apply there. [`cells`] divide all that could be asked of the target
+//! can apply there. [`mod@cells`] divide all that could be asked of the target
 //! into places where the same rules meet. A [`Meeting`] is those rules at one
 //! cell, judged as the language says, and a [`Space`] is every combination of
 //! time, source, factor and value that could make a difference to them: a

@@ -8,7 +8,7 @@
 //! seen.
 //!
 //! A verdict comes after the bytes that it is about, so packets wait for it in
-//! [`line`]; sequence numbers are [`conversation`]'s.
+//! [`mod@line`]; sequence numbers are [`conversation`]'s.
 
 mod conversation;
 mod line;
