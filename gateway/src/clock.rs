@@ -211,7 +211,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::fixture::noon;
-    use crate::state::SqliteState;
+    use crate::state::{SqliteState, StateFiles};
     use tempfile::TempDir;
 
     struct Desk {
@@ -225,7 +225,7 @@ mod tests {
         }
 
         fn warden(&self) -> Warden {
-            let state = Arc::new(SqliteState::open(&self.folder.path().join("state.db")).unwrap());
+            let state = Arc::new(SqliteState::open(&StateFiles::within(self.folder.path())).unwrap());
             Warden::open(self.clock.clone(), state).unwrap()
         }
     }

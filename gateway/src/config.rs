@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::problem::Problem;
 use crate::quic::Windows;
 use crate::sessions::Bounds;
+use crate::state::StateFiles;
 use crate::tls::Files;
 use jiff::Timestamp;
 use std::net::SocketAddr;
@@ -37,8 +38,8 @@ pub struct Config {
     pub policy: PolicySettings,
     /// Where recordings go, and for whom.
     pub recording: RecordingSettings,
-    /// The state's database file.
-    pub database: PathBuf,
+    /// The state's database and the key that seals its secrets.
+    pub state: StateFiles,
     /// Where events go.
     pub audit: AuditSettings,
     /// Where the site log goes.
@@ -225,8 +226,9 @@ mod tests {
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(30));
         assert_eq!(config.admin.uids, [rustix::process::getuid().as_raw()]);
         assert_eq!(config.policy.manifest, Manifest::Optional);
-        assert_eq!(config.database, plant.path("state/gateway.db"));
-        assert!(!config.database.exists(), "loading writes nothing");
+        let (database, key) = (plant.path("state/gateway.db"), plant.path("state/gateway.db.key"));
+        assert!(!database.exists() && !key.exists(), "loading writes nothing");
+        assert_eq!(config.state, StateFiles { database, key });
     }
 
     #[test]
@@ -247,6 +249,8 @@ mod tests {
         assert_eq!(cut, "gateway.toml: [recording] cut_below: is above reserve; write at most 1048576 B");
         let warn = problem(|plant| plant.configure("reserve =", "warn_below = \"1 KiB\"\nreserve ="));
         assert_eq!(warn, "gateway.toml: [recording] warn_below: is below reserve; write at least 1048576 B");
+        let one = problem(|plant| plant.configure("[audit]", "key = \"state/gateway.db\"\n[audit]"));
+        assert_eq!(one, "gateway.toml: [state] key: is the database itself; name another file");
         let mode = problem(|plant| plant.configure("reserve =", "mode = \"fast\"\nreserve ="));
         assert!(mode.contains("unknown variant `fast`"), "{mode}");
     }
@@ -273,8 +277,15 @@ mod tests {
 
     #[test]
     fn secrets_that_others_may_read_are_refused() {
-        for (file, key) in [("gateway.key", "[tls] key"), ("signing.key", "[recording] signing_key")] {
+        for (file, key) in [
+            ("gateway.key", "[tls] key"),
+            ("signing.key", "[recording] signing_key"),
+            ("state/gateway.db.key", "[state] key"),
+        ] {
             let line = problem(|plant| {
+                if !plant.path(file).exists() {
+                    plant.write_secret(file, "");
+                }
                 std::fs::set_permissions(plant.path(file), std::fs::Permissions::from_mode(0o640)).unwrap();
             });
             assert!(line.starts_with(&format!("{file}: {key}: ")), "{line}");

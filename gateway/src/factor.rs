@@ -209,7 +209,7 @@ mod tests {
     use super::*;
     use crate::fixture::noon;
     use crate::names::Handle;
-    use crate::state::{Import, KeyHash, SqliteState};
+    use crate::state::{Import, KeyHash, SqliteState, StateFiles};
     use jiff::SignedDuration;
     use std::path::Path;
     use std::sync::Barrier;
@@ -222,8 +222,8 @@ mod tests {
         SignedDuration::from_secs(count * 30)
     }
 
-    fn enrolled(path: &Path) -> (SqliteState, PersonId, Seed) {
-        let state = SqliteState::open(path).unwrap();
+    fn enrolled(folder: &Path) -> (SqliteState, PersonId, Seed) {
+        let state = SqliteState::open(&StateFiles::within(folder)).unwrap();
         let (seed, key) = (Seed::generate(), KeyHash([7; 32]));
         let handle = Handle::parse("tech-1@vendor-a").unwrap();
         state.import_person(&Import { handle, key, seed: seed.clone() }, noon()).unwrap();
@@ -287,13 +287,12 @@ mod tests {
     #[test]
     fn a_code_works_once_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.db");
-        let (state, person, seed) = enrolled(&path);
+        let (state, person, seed) = enrolled(folder.path());
         let code = code_at(&seed, noon());
         assert!(accepted(verify(&state, person, &code, noon()).unwrap()));
         assert_eq!(rejection(verify(&state, person, &code, noon()).unwrap()), Some(Rejection::Replayed));
         drop(state);
-        let state = SqliteState::open(&path).unwrap();
+        let state = SqliteState::open(&StateFiles::within(folder.path())).unwrap();
         assert_eq!(rejection(verify(&state, person, &code, noon()).unwrap()), Some(Rejection::Replayed));
         // An earlier step is used up with a later one.
         let earlier = code_at(&seed, noon() - steps(1));
@@ -305,7 +304,7 @@ mod tests {
     #[test]
     fn other_spellings_of_a_used_code_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let (state, person, seed) = enrolled(&folder.path().join("state.db"));
+        let (state, person, seed) = enrolled(folder.path());
         let code = code_at(&seed, noon());
         assert!(accepted(verify(&state, person, &code, noon()).unwrap()));
         for spelled in [format!(" {code}"), format!("{code} "), format!("0{code}")] {
@@ -319,7 +318,7 @@ mod tests {
     #[test]
     fn of_fifty_at_once_exactly_one_gets_in() {
         let folder = tempfile::tempdir().unwrap();
-        let (state, person, seed) = enrolled(&folder.path().join("state.db"));
+        let (state, person, seed) = enrolled(folder.path());
         let (code, gate) = (code_at(&seed, noon()), Barrier::new(50));
         let step = match judge(&seed, &Code::parse(&code).unwrap(), noon()) {
             Judgement::Fits { step } => step,
@@ -340,12 +339,12 @@ mod tests {
     #[test]
     fn of_fifty_connections_with_one_code_exactly_one_gets_in() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.db");
-        let (state, person, seed) = enrolled(&path);
+        let (state, person, seed) = enrolled(folder.path());
         drop(state);
         let (code, gate) = (code_at(&seed, noon()), Barrier::new(50));
         // Five connections to one file: SQLite's locks count, not only ours.
-        let states: Vec<_> = (0..5).map(|_| SqliteState::open(&path).unwrap()).collect();
+        let open = |_| SqliteState::open(&StateFiles::within(folder.path())).unwrap();
+        let states: Vec<_> = (0..5).map(open).collect();
         let won = std::thread::scope(|scope| {
             let (code, gate) = (&code, &gate);
             let one = |state| {
@@ -363,7 +362,7 @@ mod tests {
     #[test]
     fn failures_lock_success_resets_and_a_wrong_clock_does_not_lock() {
         let folder = tempfile::tempdir().unwrap();
-        let (state, person, seed) = enrolled(&folder.path().join("state.db"));
+        let (state, person, seed) = enrolled(folder.path());
         let other_step = code_at(&seed, noon() + steps(5));
         for _ in 0..20 {
             let verified = verify(&state, person, &other_step, noon()).unwrap();

@@ -97,7 +97,7 @@ impl Office {
         let log = Arc::new(log);
         let audit = Audit::open(&config.audit.file, alarm, Arc::clone(&clock))?.with_log(&log);
         let audit = Arc::new(audit);
-        let state: Arc<dyn State> = Arc::new(SqliteState::open(&config.database)?);
+        let state: Arc<dyn State> = Arc::new(SqliteState::open(&config.state)?);
         let warden = Warden::open(Arc::clone(&clock), Arc::clone(&state))?;
         let policy = PolicyHolder::open(config.policy.clone(), Arc::clone(&state), Arc::clone(&audit))?;
         let registry = Registry::new(config.limits.bounds());

@@ -12,12 +12,33 @@ use crate::names::{Handle, SessionId, TargetId};
 use jiff::Timestamp;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 mod locks;
 mod sqlite;
+mod vault;
 
 pub use locks::{FREE_ATTEMPTS, Lock, PERMANENT_AFTER, lock_after};
 pub use sqlite::SqliteState;
+pub use vault::{Place, Sealed, Vault};
+
+/// The files of the state, `[state]` in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateFiles {
+    /// The database.
+    pub database: PathBuf,
+    /// The key that seals the secrets in it: better on another disk, never in
+    /// the same copy.
+    pub key: PathBuf,
+}
+
+#[cfg(test)]
+impl StateFiles {
+    /// Both in one folder, for tests.
+    pub(crate) fn within(folder: &std::path::Path) -> Self {
+        Self { database: folder.join("state.db"), key: folder.join("state.key") }
+    }
+}
 
 /// The gateway's memory.
 pub trait State: Send + Sync + fmt::Debug {
@@ -301,6 +322,20 @@ pub enum StateError {
         /// What failed.
         reason: String,
     },
+    /// The key of the sealed secrets can't be had.
+    #[error("state key {path}: {reason}")]
+    Key {
+        /// The key file.
+        path: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A secret can't be sealed: nothing was stored.
+    #[error("{0} can't be sealed: the cryptographic library failed")]
+    Sealing(Place),
+    /// A stored secret does not open.
+    #[error("{0} does not open: it was altered, moved here, or sealed with another key")]
+    Sealed(Place),
     /// The database failed. Nothing of the transaction happened.
     #[error("state database: {0}")]
     Database(#[from] rusqlite::Error),

@@ -47,9 +47,12 @@ impl From<StateError> for Refusal {
             StateError::NoSuchPerson(_) => {
                 Self { status: StatusCode::NOT_FOUND, problems: vec![error.to_string()] }
             }
-            StateError::Open { .. } | StateError::Database(_) | StateError::Corrupt(_) => {
-                Self::failure(error)
-            }
+            StateError::Open { .. }
+            | StateError::Key { .. }
+            | StateError::Sealing(_)
+            | StateError::Sealed(_)
+            | StateError::Database(_)
+            | StateError::Corrupt(_) => Self::failure(error),
         }
     }
 }

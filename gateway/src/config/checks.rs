@@ -7,6 +7,7 @@ use super::{
     SpaceSettings,
 };
 use crate::problem::Problem;
+use crate::state::StateFiles;
 use crate::tls::{Files, Material};
 use jiff::Timestamp;
 use recording::{PublicKey, Recipient, SigningKey};
@@ -31,7 +32,7 @@ pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Con
     let tls = checks.tls(written.tls, now);
     let policy = checks.policy(written.policy);
     let recording = checks.recording(written.recording);
-    let database = checks.database(&written.state.database);
+    let state = checks.state(written.state);
     let audit = checks.audit(written.audit);
     let log = checks.log(written.log, &audit, recording.as_ref());
     let admin = checks.admin(written.admin);
@@ -41,7 +42,7 @@ pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Con
     else {
         return Err(checks.problems);
     };
-    Ok(Config { file: file.to_owned(), listen, tls, policy, recording, database, audit, log, admin, limits })
+    Ok(Config { file: file.to_owned(), listen, tls, policy, recording, state, audit, log, admin, limits })
 }
 
 struct Checks<'a> {
@@ -167,13 +168,25 @@ impl Checks<'_> {
         }
     }
 
-    fn database(&mut self, path: &Path) -> PathBuf {
-        let (path, key) = (self.path(path), "[state] database");
-        self.file_place(&path, key);
-        if let Err(problem) = crate::tls::private(&path, key) {
-            self.problems.push(problem);
+    /// Without a word about it the key lies beside the database.
+    fn state(&mut self, state: written::State) -> StateFiles {
+        let database = self.path(&state.database);
+        self.file_place(&database, "[state] database");
+        let beside = || {
+            let mut name = database.clone().into_os_string();
+            name.push(".key");
+            PathBuf::from(name)
+        };
+        let key = state.key.map_or_else(beside, |key| self.path(&key));
+        if key == database {
+            self.wrong("[state] key", "is the database itself", "name another file");
+        } else if std::fs::symlink_metadata(&key).is_err() {
+            self.folder_there(parent(&key), "[state] key", Access::WRITE_OK);
         }
-        path
+        for (file, name) in [(&database, "[state] database"), (&key, "[state] key")] {
+            self.problems.extend(crate::tls::private(file, name).err());
+        }
+        StateFiles { database, key }
     }
 
     fn audit(&mut self, audit: written::Audit) -> AuditSettings {

@@ -58,6 +58,7 @@ pub(super) struct Recording {
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     pub(super) database: PathBuf,
+    pub(super) key: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

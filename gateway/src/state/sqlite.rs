@@ -3,11 +3,12 @@
 //! Write-ahead log with `synchronous=FULL`: a commit is on stable storage when
 //! it returns. Every transaction takes the write lock at its start, so that two
 //! of them can't both read a counter before either writes it. The file has
-//! mode 0600: it holds the seeds of second factors.
+//! mode 0600, and what is secret in it is sealed by a key that lies outside.
 
 use super::{
     Attempt, Change, ClockMark, Failure, Import, Imported, KeyHash, Lock, Person, PersonId, PersonRecord,
-    PolicySnapshot, SessionEnd, SessionHistory, SessionRow, Standing, State, StateError, StepUse,
+    PolicySnapshot, SessionEnd, SessionHistory, SessionRow, Standing, State, StateError, StateFiles, StepUse,
+    Vault,
 };
 use crate::names::{Handle, SessionId};
 use jiff::Timestamp;
@@ -22,8 +23,10 @@ use std::time::Duration;
 mod attempts;
 mod index;
 mod people;
+mod unlocking;
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("sqlite/schema.sql"))];
+const STEPS: &[M<'static>] =
+    &[M::up(include_str!("sqlite/schema.sql")), M::up(include_str!("sqlite/schema-2.sql"))];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// How long a transaction waits for another process's, such as a backup.
@@ -34,15 +37,18 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct SqliteState {
     path: PathBuf,
     connection: Mutex<Connection>,
+    vault: Vault,
 }
 
 impl SqliteState {
-    /// Opens the file, made with mode 0600 if it is not there, and brings its
-    /// tables up to date.
+    /// Opens the file, made with mode 0600 if it is not there, brings its
+    /// tables up to date, and reads the key of its secrets, made with it.
     ///
     /// # Errors
-    /// [`StateError::Open`] also for a file that others may read.
-    pub fn open(path: &Path) -> Result<Self, StateError> {
+    /// [`StateError::Open`] also for a file that others may read;
+    /// [`StateError::Key`] for a key that is missing, another, or not private.
+    pub fn open(files: &StateFiles) -> Result<Self, StateError> {
+        let path = files.database.as_path();
         let refuse = |reason: String| StateError::Open { path: path.display().to_string(), reason };
         let made =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -59,7 +65,8 @@ impl SqliteState {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         MIGRATIONS.to_latest(&mut connection).map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
+        let vault = unlocking::vault(&mut connection, &files.key)?;
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection), vault })
     }
 
     /// The database file.
@@ -84,7 +91,7 @@ impl SqliteState {
 
 impl State for SqliteState {
     fn import_person(&self, import: &Import, now: Timestamp) -> Result<Imported, StateError> {
-        self.transact(|transaction| people::import(transaction, import, now))
+        self.transact(|transaction| people::import(transaction, &self.vault, import, now))
     }
 
     fn person_by_key(&self, key: &KeyHash) -> Result<Option<Person>, StateError> {
@@ -108,7 +115,7 @@ impl State for SqliteState {
     }
 
     fn begin_attempt(&self, person: PersonId, now: Timestamp) -> Result<Attempt, StateError> {
-        self.transact(|transaction| attempts::begin(transaction, person, now))
+        self.transact(|transaction| attempts::begin(transaction, &self.vault, person, now))
     }
 
     fn accept_step(&self, person: PersonId, step: u64, now: Timestamp) -> Result<StepUse, StateError> {
@@ -186,7 +193,7 @@ mod tests {
     impl Desk {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let state = SqliteState::open(&folder.path().join("state.db")).unwrap();
+            let state = SqliteState::open(&StateFiles::within(folder.path())).unwrap();
             Self { folder, state }
         }
 
@@ -194,7 +201,7 @@ mod tests {
         fn restart(self) -> Self {
             let Self { folder, state } = self;
             drop(state);
-            let state = SqliteState::open(&folder.path().join("state.db")).unwrap();
+            let state = SqliteState::open(&StateFiles::within(folder.path())).unwrap();
             Self { folder, state }
         }
 
@@ -375,7 +382,7 @@ mod tests {
         desk.import("tech-1@vendor-a", 1).unwrap();
         assert_eq!(mode(&desk.folder.path().join("state.db-wal")), 0o600);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let refused = SqliteState::open(&path).unwrap_err().to_string();
+        let refused = SqliteState::open(&StateFiles::within(desk.folder.path())).unwrap_err().to_string();
         assert!(refused.contains("others may read it (mode 644)"), "{refused}");
     }
 
@@ -401,6 +408,6 @@ mod tests {
         std::fs::write(&path, "not a database, whatever it is called, and long enough to be looked at")
             .unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(SqliteState::open(&path).is_err());
+        assert!(SqliteState::open(&StateFiles::within(folder.path())).is_err());
     }
 }

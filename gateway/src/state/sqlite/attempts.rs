@@ -3,7 +3,9 @@
 use super::{people, time};
 use crate::factor::Seed;
 use crate::names::Handle;
-use crate::state::{Attempt, Change, Failure, Lock, PersonId, StateError, StepUse, lock_after};
+use crate::state::{
+    Attempt, Change, Failure, Lock, PersonId, Sealed, StateError, StepUse, Vault, lock_after,
+};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -41,10 +43,11 @@ pub(super) fn counted(transaction: &Transaction<'_>, person: PersonId) -> Result
 
 pub(super) fn begin(
     transaction: &Transaction<'_>,
+    vault: &Vault,
     person: PersonId,
     now: Timestamp,
 ) -> Result<Attempt, StateError> {
-    let Some(seed) = seed(transaction, person)? else { return Ok(Attempt::NoFactor) };
+    let Some(seed) = seed(transaction, vault, person)? else { return Ok(Attempt::NoFactor) };
     let counted = counted(transaction, person)?;
     match counted.lock.at(now) {
         Lock::None => {}
@@ -121,14 +124,15 @@ fn store(
     Ok(())
 }
 
-fn seed(transaction: &Transaction<'_>, person: PersonId) -> Result<Option<Seed>, StateError> {
+fn seed(transaction: &Transaction<'_>, vault: &Vault, person: PersonId) -> Result<Option<Seed>, StateError> {
     let query = "SELECT sealing, seed FROM factors WHERE person = ?1";
     let row: Option<(i64, Vec<u8>)> =
         transaction.query_row(query, params![person.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     match row {
         None => Ok(None),
-        Some((people::NOT_SEALED, seed)) => {
-            Seed::from_bytes(seed).map(Some).ok_or(StateError::Corrupt("seed length"))
+        Some((people::SEALED, sealed)) => {
+            let mut seed = vault.open(people::seed_of(person), &Sealed::from_bytes(sealed))?;
+            Seed::from_bytes(std::mem::take(&mut *seed)).map(Some).ok_or(StateError::Corrupt("seed length"))
         }
         Some(_) => Err(StateError::Corrupt("sealing version")),
     }

@@ -3,16 +3,23 @@
 use super::{attempts, bytes, handle, time};
 use crate::names::Handle;
 use crate::state::{
-    Change, FactorPresence, Import, Imported, KeyHash, Person, PersonId, PersonRecord, Standing, StateError,
+    Change, FactorPresence, Import, Imported, KeyHash, Person, PersonId, PersonRecord, Place, Standing,
+    StateError, Vault,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-/// `factors.sealing` of a seed that is protected by the file's mode alone.
-pub(super) const NOT_SEALED: i64 = 0;
+/// `factors.sealing` of a seed that the vault sealed. Nothing else is opened.
+pub(super) const SEALED: i64 = 1;
+
+/// Where a person's seed belongs.
+pub(super) fn seed_of(person: PersonId) -> Place {
+    Place { column: "factors.seed", row: person.0 }
+}
 
 pub(super) fn import(
     transaction: &Transaction<'_>,
+    vault: &Vault,
     import: &Import,
     now: Timestamp,
 ) -> Result<Imported, StateError> {
@@ -25,7 +32,7 @@ pub(super) fn import(
     }
     let (id, imported) = match known {
         Some(person) => (person.id, Imported::KeyAdded),
-        None => (create(transaction, import, now)?, Imported::NewPerson),
+        None => (create(transaction, vault, import, now)?, Imported::NewPerson),
     };
     transaction.execute(
         "INSERT INTO keys (spki_sha256, person, added) VALUES (?1, ?2, ?3)",
@@ -34,18 +41,24 @@ pub(super) fn import(
     Ok(imported)
 }
 
-fn create(transaction: &Transaction<'_>, import: &Import, now: Timestamp) -> Result<PersonId, StateError> {
+fn create(
+    transaction: &Transaction<'_>,
+    vault: &Vault,
+    import: &Import,
+    now: Timestamp,
+) -> Result<PersonId, StateError> {
     transaction.execute(
         "INSERT INTO persons (handle, created) VALUES (?1, ?2)",
         params![import.handle.as_str(), now.as_millisecond()],
     )?;
-    let id = transaction.last_insert_rowid();
+    let id = PersonId(transaction.last_insert_rowid());
+    let sealed = vault.seal(seed_of(id), import.seed.expose())?;
     transaction.execute(
         "INSERT INTO factors (person, sealing, seed, added) VALUES (?1, ?2, ?3, ?4)",
-        params![id, NOT_SEALED, import.seed.expose(), now.as_millisecond()],
+        params![id.0, SEALED, sealed.as_bytes(), now.as_millisecond()],
     )?;
-    transaction.execute("INSERT INTO attempts (person) VALUES (?1)", params![id])?;
-    Ok(PersonId(id))
+    transaction.execute("INSERT INTO attempts (person) VALUES (?1)", params![id.0])?;
+    Ok(id)
 }
 
 pub(super) fn by_key(transaction: &Transaction<'_>, key: &KeyHash) -> Result<Option<Person>, StateError> {

@@ -15,7 +15,7 @@ CREATE TABLE keys (
 
 CREATE TABLE factors (
     person   INTEGER PRIMARY KEY REFERENCES persons (id),
-    sealing  INTEGER NOT NULL,            -- how seed is sealed: 0 = not, protected by the file's mode
+    sealing  INTEGER NOT NULL,            -- how seed is sealed: 1 = by the vault
     seed     BLOB NOT NULL,
     added    INTEGER NOT NULL
 ) STRICT;
