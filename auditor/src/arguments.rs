@@ -54,9 +54,11 @@ Examples:
   gatehouse-audit export SESSION.ghr --identity auditor.age --format pcapng --out session.pcapng \\
       --key signing.pub
   gatehouse-audit export SESSION.ghr --identity auditor.age --format csv --out session.csv
+  gatehouse-audit export SESSION.ghr --identity auditor.age --format raw --out session --show-secrets
 
 Exit codes: with --key those of verify, and for an altered recording 1 and nothing is written;
-without --key 0, or 1 if it does not decrypt; 4 if it can't be read or written.";
+without --key 0, or 1 if it does not decrypt; 4 if it can't be read or written, or if it holds
+passwords and the format would show them.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -179,6 +181,9 @@ pub struct Replay {
     /// Tell only the requests, and bytes of opaque services, that fit
     #[arg(long, value_name = "E")]
     pub filter: Option<Filter>,
+    /// Show passwords, which are *** otherwise
+    #[arg(long)]
+    pub show_secrets: bool,
     /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
@@ -196,6 +201,9 @@ pub struct Search {
     /// List only the requests that fit
     #[arg(long, value_name = "E")]
     pub filter: Option<Filter>,
+    /// Show passwords, which are *** otherwise
+    #[arg(long)]
+    pub show_secrets: bool,
     /// Print one JSON object per line, with the columns of an export
     #[arg(long)]
     pub json: bool,
@@ -219,6 +227,10 @@ pub struct Export {
     /// The gateway's public key, to check the recording first
     #[arg(long, value_name = "PUB")]
     pub key: Option<PathBuf>,
+    /// Export passwords too; without it they are masked in jsonl and csv, and
+    /// a recording that holds one is not exported as pcapng or raw
+    #[arg(long)]
+    pub show_secrets: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -6,17 +6,20 @@
 //! frame is taken from the tap and decoded anew, so that filters and exports
 //! know what it touched and need not read words.
 //!
+//! What nobody is shown unless they ask for it, a password, is masked here, so
+//! that nothing behind has to think of it.
+//!
 //! Nothing here is shown to anybody: `story` and `export` do that, and escape
 //! what comes from outside.
 
 mod request;
 mod tape;
 
-pub(crate) use request::{Access, Answer, Channel, Outcome, Request};
+pub(crate) use request::{Access, Answer, Channel, Hidden, Outcome, Request};
 
 use authz::{Tag, Terms};
 use bytes::Bytes;
-use dissect::{Carriage, Content, Dissector, Protocol};
+use dissect::{Carriage, Content, Dissector, Expects, Protocol};
 use recording::{Body, Decision, Entry, Event, Position, Recorded, Stop, Tap};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -45,9 +48,26 @@ pub(crate) enum What {
     Stray { channel: Rc<Channel>, number: u64, answer: Answer },
 }
 
+/// Whether passwords are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    /// They are `***`, and their bytes `**`.
+    Masked,
+    /// The user has asked for them.
+    Shown,
+}
+
+impl Secrets {
+    /// From `--show-secrets`.
+    pub(crate) fn asked_for(asked: bool) -> Self {
+        if asked { Self::Shown } else { Self::Masked }
+    }
+}
+
 /// What is known of the session so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chronicle {
+    secrets: Secrets,
     tags: Vec<Tag>,
     channels: BTreeMap<u32, Line>,
     /// The opening of an opaque service, until its channel is named.
@@ -74,6 +94,18 @@ struct Decoded {
 }
 
 impl Chronicle {
+    pub(crate) fn new(secrets: Secrets) -> Self {
+        Self {
+            secrets,
+            tags: Vec::new(),
+            channels: BTreeMap::new(),
+            opening: None,
+            waiting: BTreeMap::new(),
+            last: Duration::ZERO,
+            told: Vec::new(),
+        }
+    }
+
     /// Takes an entry; gives what it completes.
     pub(crate) fn take(&mut self, recorded: Recorded) -> Vec<Told> {
         let Recorded { position, entry: Entry { at, body } } = recorded;
@@ -186,7 +218,7 @@ impl Chronicle {
             offset,
             length,
             function,
-            text,
+            mut text,
             effect,
             decision,
             rule,
@@ -196,22 +228,32 @@ impl Chronicle {
             return;
         };
         let mut frame = None;
-        let content = match self.channels.get_mut(&channel).and_then(|line| line.decoded.as_mut()) {
+        let decoded = match self.channels.get_mut(&channel).and_then(|line| line.decoded.as_mut()) {
             Some(decoded) => {
                 frame = decoded.from_client.take(offset, length);
                 frame.clone().map(|frame| decoded.decode(frame, decision))
             }
             // The opening of an opaque service.
-            None if length == 0 => Some(Dissector::new(Protocol::Tcp).decode(Bytes::new()).content),
+            None if length == 0 => Some(Dissector::new(Protocol::Tcp).decode(Bytes::new())),
             None => None,
         };
-        let outcome = match decision {
-            Decision::Deny | Decision::Needs => Outcome::Denied,
-            Decision::Allow if length == 0 => Outcome::Opened,
-            Decision::Allow => Outcome::Unanswered,
+        let expects = decoded.as_ref().map_or(Expects::Answer, |request| request.expects);
+        let outcome = match (decision, expects) {
+            (Decision::Deny | Decision::Needs, _) => Outcome::Denied,
+            (Decision::Allow, _) if length == 0 => Outcome::Opened,
+            (Decision::Allow, Expects::Nothing) => Outcome::Sent,
+            (Decision::Allow, Expects::Answer) => Outcome::Unanswered,
         };
-        let (accesses, malformed) = match content {
+        let mut hidden = Hidden::default();
+        let (accesses, malformed) = match decoded.map(|request| request.content) {
             Some(Content::Operation(operation)) => {
+                match self.secrets {
+                    Secrets::Masked => hidden = Hidden::of(&operation, frame.as_ref()),
+                    Secrets::Shown if operation.secrets().next().is_some() => {
+                        text = operation.revealed().to_string();
+                    }
+                    Secrets::Shown => {}
+                }
                 let protocol = operation.protocol;
                 let known = |access| Access::new(protocol, access, &self.tags);
                 (operation.accesses.into_iter().map(known).collect(), false)
@@ -225,6 +267,7 @@ impl Chronicle {
             asked: at,
             position,
             frame,
+            hidden,
             function,
             text,
             effect,
@@ -236,7 +279,7 @@ impl Chronicle {
             outcome,
         });
         match &request.outcome {
-            Outcome::Denied | Outcome::Answered(_) => self.tell(at, What::Request(request)),
+            Outcome::Denied | Outcome::Sent | Outcome::Answered(_) => self.tell(at, What::Request(request)),
             Outcome::Opened => self.opening = Some(Told { at, what: What::Request(request) }),
             Outcome::Unanswered => {
                 self.waiting.insert(number, request);
@@ -279,13 +322,13 @@ impl Chronicle {
 
 impl Decoded {
     /// Decodes as the gateway did, which keeps what later frames rest on.
-    fn decode(&mut self, frame: Bytes, decision: Decision) -> Content {
+    fn decode(&mut self, frame: Bytes, decision: Decision) -> dissect::Request {
         let request = self.dissector.decode(frame);
         if decision == Decision::Allow {
             self.dissector.admitted(&request);
             self.dissector.forwarded(&request);
         }
-        request.content
+        request
     }
 }
 

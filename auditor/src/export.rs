@@ -1,7 +1,8 @@
 //! `export`: a recording's content for other tools.
 //!
 //! Order of events: nothing is at the place to write to; with a public key
-//! the recording is verified, and one that was altered is not exported; its
+//! the recording is verified, and one that was altered is not exported; one
+//! that holds a password is exported as bytes only to who asks for that; its
 //! entries are decrypted and written beside that place; what is whole gets its
 //! name, what is not vanishes. `docs/exports.md` describes the formats.
 //!
@@ -15,6 +16,7 @@ mod raw;
 mod rows;
 
 use crate::arguments::{Export, Format};
+use crate::chronicle::{Chronicle, Secrets, Told, What};
 use crate::escape::safe;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -43,12 +45,16 @@ pub(crate) fn export(arguments: &Export, output: &mut Output<'_>) -> Result<Exit
     let file = recording_file::open(path)?;
     let proof = Proof::of(&file, path, key.as_ref())?;
     let cover = Cover::new(&file, path, &identity, &proof)?;
+    let secrets = Secrets::asked_for(arguments.show_secrets);
     let mut source = Source::open(&file, path, &identity, output.interrupt.clone())?;
+    if let (Secrets::Masked, Some(format)) = (secrets, arguments.format.of_bytes()) {
+        source.guard = Some(Guard { chronicle: Chronicle::new(secrets), format });
+    }
     let out = &arguments.out;
     let written = match arguments.format {
         Format::Pcapng => pcapng::write(&cover, &mut source, out),
-        Format::Jsonl => rows::write_json(&cover, &mut source, out),
-        Format::Csv => rows::write_csv(&cover, &mut source, out),
+        Format::Jsonl => rows::write_json(&cover, &mut source, secrets, out),
+        Format::Csv => rows::write_csv(&cover, &mut source, secrets, out),
         Format::Raw => raw::write(&cover, &mut source, out),
     }?;
     drop(source);
@@ -68,6 +74,18 @@ pub(crate) fn export(arguments: &Export, output: &mut Output<'_>) -> Result<Exit
         output.line(safe(&said.sentence()))?;
     }
     Ok(proof.exit())
+}
+
+impl Format {
+    /// Its name if it has the recorded bytes as they are. They can't be masked
+    /// there: nobody could tell what was sent from what was put in its place.
+    fn of_bytes(self) -> Option<&'static str> {
+        match self {
+            Self::Pcapng => Some("pcapng"),
+            Self::Raw => Some("raw"),
+            Self::Jsonl | Self::Csv => None,
+        }
+    }
 }
 
 /// What an export says of itself.
@@ -128,6 +146,32 @@ struct Source<'a> {
     opened: Opened<&'a File>,
     progress: Progress,
     interrupt: Interrupt,
+    guard: Option<Guard>,
+}
+
+/// Stops an export of bytes where it would show a password.
+struct Guard {
+    chronicle: Chronicle,
+    format: &'static str,
+}
+
+impl Guard {
+    fn look(&self, path: &Path, told: Vec<Told>) -> Result<(), Trouble> {
+        for told in told {
+            match told.what {
+                What::Request(request) if request.hides() => {
+                    return Err(Trouble::Secret {
+                        path: path.to_owned(),
+                        request: request.number,
+                        function: safe(&request.function),
+                        format: self.format,
+                    });
+                }
+                What::Request(_) | What::Turn(..) | What::Piece { .. } | What::Stray { .. } => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Source<'a> {
@@ -139,7 +183,7 @@ impl<'a> Source<'a> {
     ) -> Result<Self, Trouble> {
         let length = file.metadata().map_err(Trouble::file(path))?.len();
         let opened = Opened::decrypt(file, identity).map_err(Trouble::recording(path))?;
-        Ok(Self { path, opened, progress: Progress::new(length, "export"), interrupt })
+        Ok(Self { path, opened, progress: Progress::new(length, "export"), interrupt, guard: None })
     }
 
     /// The next entry, `None` at the end.
@@ -150,6 +194,13 @@ impl<'a> Source<'a> {
         let next = self.opened.next().transpose().map_err(Trouble::recording(self.path))?;
         if let Some(recorded) = &next {
             self.progress.reached(recorded.position.bytes);
+        }
+        if let Some(guard) = &mut self.guard {
+            let told = match &next {
+                Some(recorded) => guard.chronicle.take(recorded.clone()),
+                None => guard.chronicle.finish(self.opened.stop()),
+            };
+            guard.look(self.path, told)?;
         }
         Ok(next)
     }

@@ -2,7 +2,7 @@
 //! any place on, and of one that is still written as it grows.
 
 use crate::arguments::Replay;
-use crate::chronicle::{Chronicle, Told, What};
+use crate::chronicle::{Chronicle, Secrets, Told, What};
 use crate::exit::Exit;
 use crate::filter::{Facts, Filter, Subject};
 use crate::interrupt::Interrupt;
@@ -71,7 +71,7 @@ impl Teller<'_, '_> {
         let from = self.arguments.seek.map_or(Duration::ZERO, |seek: Seek| seek.after(started, &zone));
         let story = Story::new(opened.header(), zone);
         let mut telling = Telling { story, session: opened.header().session_hex(), who: None, from };
-        let mut chronicle = Chronicle::default();
+        let mut chronicle = Chronicle::new(Secrets::asked_for(self.arguments.show_secrets));
         self.print(telling.story.begin())?;
         while !self.interrupt.is_raised() {
             match opened.next() {

@@ -86,7 +86,7 @@ impl<'a> Row<'a> {
             answer: answer.map(|answer| answer.text.as_str()),
             refused: answer.map(|answer| answer.refused),
             answered: answer.map(|answer| stamp(answer.at)),
-            request_bytes: request.frame.as_ref().map(hex::encode),
+            request_bytes: request.hex(),
             answer_bytes: answer.and_then(|answer| answer.frame.as_ref()).map(hex::encode),
         }
     }

@@ -1,7 +1,7 @@
 //! `search`: the requests of many recordings that a filter wants.
 
 use crate::arguments::Search;
-use crate::chronicle::{Chronicle, Request, Told, What};
+use crate::chronicle::{Chronicle, Request, Secrets, Told, What};
 use crate::escape::safe;
 use crate::exit::Exit;
 use crate::filter::{Facts, Subject};
@@ -81,7 +81,7 @@ impl Searching<'_, '_> {
         let start = opened.header().started_wall;
         let clock = Clock { start, zone: TimeZone::system() };
         let mut present = Present { file: path, session: opened.header().session_hex(), clock, who: None };
-        let mut chronicle = Chronicle::default();
+        let mut chronicle = Chronicle::new(Secrets::asked_for(self.arguments.show_secrets));
         for (index, recorded) in opened.by_ref().enumerate() {
             if self.output.interrupt.is_raised() {
                 return Err(Trouble::Interrupted);

@@ -334,6 +334,7 @@ pub(crate) fn sentence(request: &Request) -> String {
             format!("{told} -> DENIED{by}: {}", safe(&request.reason))
         }
         Outcome::Opened => format!("{told} -> allowed"),
+        Outcome::Sent => format!("{told} -> sent"),
         Outcome::Unanswered => format!("{told} -> no answer"),
         Outcome::Answered(answer) => format!("{told} -> {}", said(answer)),
     }

@@ -61,6 +61,20 @@ pub(crate) enum Trouble {
         /// What is wrong there.
         why: String,
     },
+    /// A format of bytes would show a password that nobody has asked for.
+    #[error(
+        "{path}: request {request} holds a password ({function}), and {format} would show its bytes; say --show-secrets to export it all the same, or choose jsonl or csv, which mask it"
+    )]
+    Secret {
+        /// The recording.
+        path: PathBuf,
+        /// The first such request.
+        request: u64,
+        /// The protocol's own name of what it does.
+        function: String,
+        /// What was to be written.
+        format: &'static str,
+    },
     /// Several recordings can't be followed at once.
     #[error("--follow takes one recording, not {0}: follow each in a terminal of its own")]
     FollowsOne(usize),
@@ -106,6 +120,7 @@ impl Trouble {
             | Self::KeyContent { .. }
             | Self::Outline { .. }
             | Self::Exists { .. }
+            | Self::Secret { .. }
             | Self::FollowsOne(_)
             | Self::Interrupted
             | Self::Content { .. }

@@ -5,10 +5,12 @@
 //! what tools address unless told otherwise, so it alone is left out. Values
 //! are cut after eight elements, and of many accesses those that only observe
 //! are counted: the text is for people, the exact bytes are in the recording.
+//! What nobody is shown unless they ask for it is `***`, but for those who ask
+//! by [`Operation::revealed`].
 
 use crate::dissector::Outcome;
 use crate::enip;
-use crate::operation::{Access, Connection, Effect, Operation, Range, Values};
+use crate::operation::{Access, Connection, Effect, Operation, Range, Secret, Values};
 use crate::place::Place;
 use std::fmt;
 
@@ -24,59 +26,95 @@ const TEXT_SHOWN: usize = 64;
 /// The unit that is not mentioned.
 const DEFAULT_UNIT: u8 = 1;
 
+/// How secrets are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Masked,
+    Shown,
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left_out: usize = 0;
-        for (position, access) in self.accesses.iter().enumerate() {
-            if position >= SHOWN_ACCESSES && access.class.effect() == Effect::Observes {
-                left_out = left_out.saturating_add(1);
-                continue;
-            }
-            if position > 0 {
-                formatter.write_str(" + ")?;
-            }
-            write!(formatter, "{access}")?;
-            if access.place.is_none() {
-                write!(formatter, " ({})", self.function)?;
-            }
-        }
-        if left_out > 0 { write!(formatter, " + {left_out} more that change nothing") } else { Ok(()) }
+        write_operation(formatter, self, Secrets::Masked)
     }
+}
+
+/// An operation in words with its secrets, for someone who has asked for them.
+#[derive(Debug, Clone, Copy)]
+pub struct Revealed<'a>(&'a Operation);
+
+impl Operation {
+    /// The same words as `Display`, with the secrets in place of `***`.
+    pub fn revealed(&self) -> Revealed<'_> {
+        Revealed(self)
+    }
+}
+
+impl fmt::Display for Revealed<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_operation(formatter, self.0, Secrets::Shown)
+    }
+}
+
+fn write_operation(
+    formatter: &mut fmt::Formatter<'_>,
+    operation: &Operation,
+    secrets: Secrets,
+) -> fmt::Result {
+    let mut left_out: usize = 0;
+    for (position, access) in operation.accesses.iter().enumerate() {
+        if position >= SHOWN_ACCESSES && access.class.effect() == Effect::Observes {
+            left_out = left_out.saturating_add(1);
+            continue;
+        }
+        if position > 0 {
+            formatter.write_str(" + ")?;
+        }
+        write_access(formatter, access, secrets)?;
+        if access.place.is_none() {
+            write!(formatter, " ({})", operation.function)?;
+        }
+    }
+    if left_out > 0 { write!(formatter, " + {left_out} more that change nothing") } else { Ok(()) }
 }
 
 impl fmt::Display for Access {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.class)?;
-        if let Some(unit) = self.unit.filter(|unit| *unit != DEFAULT_UNIT) {
-            write!(formatter, " unit[{unit}]")?;
-        }
-        let mut count = None;
-        if let Some(place) = &self.place {
-            write!(formatter, " {place}")?;
-            count = match place {
-                Place::Range { range, .. } => count_of(*range),
-                Place::Name(name) => name.elements().and_then(count_of),
-                Place::Object(object) => {
-                    if let Some(service) = object.service {
-                        write!(formatter, " ({})", enip::service_name(service, Some(object.class)))?;
-                    }
-                    None
+        write_access(formatter, self, Secrets::Masked)
+    }
+}
+
+fn write_access(formatter: &mut fmt::Formatter<'_>, access: &Access, secrets: Secrets) -> fmt::Result {
+    write!(formatter, "{}", access.class)?;
+    if let Some(unit) = access.unit.filter(|unit| *unit != DEFAULT_UNIT) {
+        write!(formatter, " unit[{unit}]")?;
+    }
+    let mut count = None;
+    if let Some(place) = &access.place {
+        write!(formatter, " {place}")?;
+        count = match place {
+            Place::Range { range, .. } => count_of(*range),
+            Place::Name(name) => name.elements().and_then(count_of),
+            Place::Object(object) => {
+                if let Some(service) = object.service {
+                    write!(formatter, " ({})", enip::service_name(service, Some(object.class)))?;
                 }
-            };
-        }
-        match &self.values {
-            Values::None => Ok(()),
-            Values::Bits(_)
-            | Values::Words(_)
-            | Values::Masked { .. }
-            | Values::Numbers { .. }
-            | Values::Untyped(_)
-            | Values::Text(_)
-            | Values::Module { .. }
-            | Values::Secret(_) => {
-                write!(formatter, " = ")?;
-                write_values(formatter, &self.values, count.unwrap_or(u32::MAX))
+                None
             }
+        };
+    }
+    match &access.values {
+        Values::None => Ok(()),
+        Values::Bits(_)
+        | Values::Words(_)
+        | Values::Masked { .. }
+        | Values::Numbers { .. }
+        | Values::Untyped(_)
+        | Values::Text(_)
+        | Values::Module { .. }
+        | Values::Secret(_) => {
+            write!(formatter, " = ")?;
+            write_values(formatter, &access.values, count.unwrap_or(u32::MAX), secrets)
         }
     }
 }
@@ -102,7 +140,7 @@ impl fmt::Display for Outcome {
             Self::Refused { text, .. } => formatter.write_str(text),
             Self::Values { values, count } => {
                 formatter.write_str("= ")?;
-                write_values(formatter, values, *count)
+                write_values(formatter, values, *count, Secrets::Masked)
             }
             Self::Several(outcomes) => {
                 for (position, outcome) in outcomes.iter().enumerate() {
@@ -120,7 +158,12 @@ impl fmt::Display for Outcome {
 }
 
 /// Writes at most [`SHOWN`] of the `count` elements.
-fn write_values(formatter: &mut fmt::Formatter<'_>, values: &Values, count: u32) -> fmt::Result {
+fn write_values(
+    formatter: &mut fmt::Formatter<'_>,
+    values: &Values,
+    count: u32,
+    secrets: Secrets,
+) -> fmt::Result {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     match values {
         Values::None => formatter.write_str("nothing"),
@@ -147,8 +190,21 @@ fn write_values(formatter: &mut fmt::Formatter<'_>, values: &Values, count: u32)
             };
             write!(formatter, "{connection} rack {rack} slot {slot}")
         }
-        Values::Secret(_) => formatter.write_str("***"),
+        Values::Secret(secret) => match secrets {
+            Secrets::Masked => formatter.write_str("***"),
+            Secrets::Shown => write_secret(formatter, secret),
+        },
     }
+}
+
+/// As a text where it is one, else all of its bytes.
+fn write_secret(formatter: &mut fmt::Formatter<'_>, secret: &Secret) -> fmt::Result {
+    let bytes = secret.reveal();
+    if bytes.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+        return write_text(formatter, bytes);
+    }
+    formatter.write_str("0x")?;
+    bytes.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
 }
 
 fn write_hex(formatter: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
@@ -266,5 +322,12 @@ mod tests {
         let access = Access { values: Values::Secret(secret), ..Access::whole(Class::Security, None) };
         assert_eq!(text(smallvec![access.clone()]), "security = *** (a function)");
         assert!(!format!("{access:?}").contains("hunter2"));
+        let revealed = |bytes: &'static [u8]| {
+            let values = Values::Secret(Secret::new(Bytes::from_static(bytes)));
+            let accesses = smallvec![Access { values, ..access.clone() }];
+            Operation { protocol: Protocol::S7, function: "a function", accesses }.revealed().to_string()
+        };
+        assert_eq!(revealed(b"hunter2"), "security = \"hunter2\" (a function)");
+        assert_eq!(revealed(b"hunter2\x1b[2J"), "security = 0x68756e746572321b5b324a (a function)");
     }
 }

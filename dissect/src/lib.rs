@@ -30,6 +30,7 @@ mod s7;
 mod s7plus;
 
 pub use area::{AddressUnit, Addresses, Area};
+pub use display::Revealed;
 pub use dissector::{
     Answer, Content, Denial, Direction, Dissector, Expects, Flaw, Framing, Key, Malformed, Outcome, Request,
     Unframed,

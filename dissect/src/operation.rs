@@ -339,6 +339,17 @@ impl Secret {
     pub fn reveal(&self) -> &Bytes {
         &self.0
     }
+
+    /// Where in the frame that it was decoded from it stands; `None` where it
+    /// was put together from several pieces, or for another frame.
+    pub fn place_in(&self, frame: &Bytes) -> Option<std::ops::Range<usize>> {
+        if self.0.is_empty() {
+            return Some(0..0);
+        }
+        let start = (self.0.as_ptr() as usize).checked_sub(frame.as_ptr() as usize)?;
+        let end = start.checked_add(self.0.len())?;
+        (end <= frame.len()).then_some(start..end)
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -380,6 +391,21 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// What in it nobody is shown unless they ask for it.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.accesses.iter().filter_map(|access| match &access.values {
+            Values::Secret(secret) => Some(secret),
+            Values::None
+            | Values::Bits(_)
+            | Values::Words(_)
+            | Values::Masked { .. }
+            | Values::Numbers { .. }
+            | Values::Untyped(_)
+            | Values::Text(_)
+            | Values::Module { .. } => None,
+        })
+    }
+
     /// The strongest effect of its accesses.
     pub fn effect(&self) -> Effect {
         self.accesses.iter().map(|access| access.class.effect()).max().unwrap_or(Effect::Changes)

@@ -26,11 +26,13 @@ use crate::dissector::{
     Answer, Content, Direction, Expects, Flaw, Framing, Key, Malformed, Outcome, Request,
 };
 use crate::modbus::PENDING;
-use crate::operation::{Access, Class, Operation, Protocol, Values};
+use crate::operation::{Access, Class, Operation, Protocol, Secret, Values};
 use answer::Asked;
 use bytes::Bytes;
 use cotp::{LONGEST_FRAME, Unit};
-use function::{DOWNLOAD_BLOCK, DOWNLOAD_ENDED, END_UPLOAD, REQUEST_DOWNLOAD, SETUP, START_UPLOAD};
+use function::{
+    DOWNLOAD_BLOCK, DOWNLOAD_ENDED, END_UPLOAD, LOGIN, PI_SERVICE, REQUEST_DOWNLOAD, SETUP, START_UPLOAD,
+};
 use job::Meaning;
 use pdu::{Header, Kind, Pdu};
 use smallvec::{SmallVec, smallvec};
@@ -152,12 +154,21 @@ impl S7 {
             Kind::Ack | Kind::AckData => "acknowledgement",
             Kind::Userdata => "userdata",
         };
-        if unit.len() > self.longest {
-            return Read::malformed(header.key(), name, Flaw::Length);
-        }
-        match Pdu::parse(unit).and_then(|pdu| self.meaning(&pdu)) {
-            Ok((expects, meaning)) => Read::operation(header.key(), expects, meaning),
-            Err(flaw) => Read::malformed(header.key(), name, flaw),
+        let password = may_be_password(header.kind, &unit).then(|| unit.clone());
+        let read = if unit.len() > self.longest {
+            Err(Flaw::Length)
+        } else {
+            Pdu::parse(unit).and_then(|pdu| self.meaning(&pdu))
+        };
+        match (read, password) {
+            (Ok((expects, meaning)), _) => Read::operation(header.key(), expects, meaning),
+            // Whatever is wrong with it, it may hold what nobody is to be shown.
+            (Err(_), Some(unit)) => {
+                let secret = Values::Secret(Secret::new(unit));
+                let meaning = Meaning::whole("a broken password request", Class::Unknown, secret);
+                Read::operation(header.key(), Expects::Answer, meaning)
+            }
+            (Err(flaw), None) => Read::malformed(header.key(), name, flaw),
         }
     }
 
@@ -367,6 +378,20 @@ impl S7 {
                 self.unfinished.push_back(Unfinished { service, sequence, accesses });
             }
         }
+    }
+}
+
+/// Whether a unit is one of those with a password in it, by the bytes that
+/// say so, whether or not the rest of it adds up.
+fn may_be_password(kind: Kind, unit: &[u8]) -> bool {
+    match kind {
+        Kind::Userdata => userdata::may_be_password(unit.get(10..).unwrap_or_default()),
+        Kind::Job => {
+            let parameter = unit.get(10..).unwrap_or_default();
+            parameter.first() == Some(&PI_SERVICE)
+                && parameter.windows(LOGIN.len()).any(|part| part == LOGIN)
+        }
+        Kind::Ack | Kind::AckData => false,
     }
 }
 

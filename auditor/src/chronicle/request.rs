@@ -2,8 +2,10 @@
 
 use authz::Tag;
 use bytes::Bytes;
-use dissect::{Class, Place, Protocol};
+use dissect::{Class, Operation, Place, Protocol};
 use recording::{Decision, Position};
+use std::fmt::Write as _;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,8 +37,9 @@ pub(crate) struct Request {
     pub(crate) asked: Duration,
     /// The frame of the recording that holds its verdict.
     pub(crate) position: Position,
-    /// Its bytes, where the recording has them.
-    pub(crate) frame: Option<Bytes>,
+    /// Its bytes, where the recording has them, as they are.
+    pub(super) frame: Option<Bytes>,
+    pub(super) hidden: Hidden,
     pub(crate) function: String,
     pub(crate) text: String,
     pub(crate) effect: String,
@@ -59,13 +62,61 @@ impl Request {
     pub(crate) fn answer(&self) -> Option<&Answer> {
         match &self.outcome {
             Outcome::Answered(answer) => Some(answer),
-            Outcome::Denied | Outcome::Opened | Outcome::Unanswered => None,
+            Outcome::Denied | Outcome::Opened | Outcome::Sent | Outcome::Unanswered => None,
         }
+    }
+
+    /// Its bytes in hexadecimal, those that are hidden as `**`.
+    pub(crate) fn hex(&self) -> Option<String> {
+        self.frame.as_ref().map(|frame| self.hidden.hex(frame))
+    }
+
+    /// Whether something in it is hidden.
+    pub(crate) fn hides(&self) -> bool {
+        self.hidden != Hidden::default()
     }
 
     /// The last frame of the recording that says something of it.
     pub(crate) fn last_position(&self) -> Position {
         self.answer().map_or(self.position, |answer| answer.position.max(self.position))
+    }
+}
+
+/// Which bytes of a request nobody is shown unless they ask for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Hidden {
+    /// These; none for a request without a secret.
+    Parts(Vec<Range<usize>>),
+    /// All: where in it the secret stands is not known.
+    All,
+}
+
+impl Default for Hidden {
+    fn default() -> Self {
+        Self::Parts(Vec::new())
+    }
+}
+
+impl Hidden {
+    pub(super) fn of(operation: &Operation, frame: Option<&Bytes>) -> Self {
+        let places = operation.secrets().map(|secret| secret.place_in(frame?));
+        places.collect::<Option<_>>().map_or(Self::All, Self::Parts)
+    }
+
+    fn hex(&self, frame: &[u8]) -> String {
+        let hides = |place| match self {
+            Self::Parts(parts) => parts.iter().any(|part| part.contains(&place)),
+            Self::All => true,
+        };
+        frame.iter().enumerate().fold(String::new(), |mut text, (place, byte)| {
+            if hides(place) {
+                text.push_str("**");
+            } else {
+                // Writing to a text can't fail.
+                let _written = write!(text, "{byte:02x}");
+            }
+            text
+        })
     }
 }
 
@@ -100,6 +151,8 @@ pub(crate) enum Outcome {
     Denied,
     /// It was the opening of an opaque service, and was allowed.
     Opened,
+    /// It went to the device, which by the protocol's rules never answers it.
+    Sent,
     /// It went to the device, which has not answered.
     Unanswered,
     /// It went to the device, which answered.

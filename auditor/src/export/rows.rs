@@ -3,7 +3,7 @@
 use super::destination::NewFile;
 use super::proof::Proof;
 use super::{Cover, Source, Written};
-use crate::chronicle::{Chronicle, Request, Told, What};
+use crate::chronicle::{Chronicle, Request, Secrets, Told, What};
 use crate::escape::{safe, safe_json};
 use crate::row::{Row, Who};
 use crate::time::Clock;
@@ -50,9 +50,14 @@ struct ProvenRow<'a> {
     verified: &'static str,
 }
 
-pub(super) fn write_json(cover: &Cover<'_>, source: &mut Source<'_>, out: &Path) -> Result<Written, Trouble> {
+pub(super) fn write_json(
+    cover: &Cover<'_>,
+    source: &mut Source<'_>,
+    secrets: Secrets,
+    out: &Path,
+) -> Result<Written, Trouble> {
     let mut file = NewFile::create(out)?;
-    let count = each(cover, source, |row| {
+    let count = each(cover, source, secrets, |row| {
         let json = serde_json::to_string(row).map_err(io::Error::other)?;
         writeln!(file, "{}", safe_json(&json))
     });
@@ -61,12 +66,17 @@ pub(super) fn write_json(cover: &Cover<'_>, source: &mut Source<'_>, out: &Path)
     Ok(source.written(count, "requests"))
 }
 
-pub(super) fn write_csv(cover: &Cover<'_>, source: &mut Source<'_>, out: &Path) -> Result<Written, Trouble> {
+pub(super) fn write_csv(
+    cover: &Cover<'_>,
+    source: &mut Source<'_>,
+    secrets: Secrets,
+    out: &Path,
+) -> Result<Written, Trouble> {
     let file = NewFile::create(out)?;
     // RFC 4180: lines end in CR LF, quotes only where they are needed.
     let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(file);
     csv.write_record(COLUMNS).map_err(|error| Trouble::file(out)(error.into()))?;
-    let count = each(cover, source, |row| csv.write_record(row.cells()).map_err(io::Error::from));
+    let count = each(cover, source, secrets, |row| csv.write_record(row.cells()).map_err(io::Error::from));
     let count = count.map_err(at(out))?;
     csv.flush().map_err(Trouble::file(out))?;
     let file = csv.into_inner().map_err(|error| Trouble::file(out)(io::Error::other(error.to_string())))?;
@@ -91,12 +101,13 @@ fn at(out: &Path) -> impl FnOnce(Stopped) -> Trouble {
 fn each(
     cover: &Cover<'_>,
     source: &mut Source<'_>,
+    secrets: Secrets,
     mut give: impl FnMut(&ProvenRow<'_>) -> io::Result<()>,
 ) -> Result<u64, Stopped> {
     let session = cover.header.session_hex();
     let who = cover.started.as_deref().map(Who::of);
     let clock = Clock { start: cover.header.started_wall, zone: TimeZone::UTC };
-    let mut chronicle = Chronicle::default();
+    let mut chronicle = Chronicle::new(secrets);
     let mut count = 0_u64;
     let mut tell = |told: Vec<Told>| -> io::Result<()> {
         for Told { what, .. } in told {

@@ -10,5 +10,6 @@ mod following;
 mod plant;
 mod reading;
 mod searching;
+mod secrets;
 mod telling;
 mod work;

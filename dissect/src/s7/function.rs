@@ -16,6 +16,9 @@ pub(super) const PLC_STOP: u8 = 0x29;
 pub(super) const MODE_TRANSITION: u8 = 0x01;
 pub(super) const SETUP: u8 = 0xF0;
 
+/// The program invocation that has a password in its argument.
+pub(super) const LOGIN: &[u8] = b"_N_LOGIN_";
+
 /// The name of a job's function for people.
 pub(super) fn name(function: u8) -> &'static str {
     match function {
@@ -47,7 +50,7 @@ pub(super) fn program_invocation(name: &[u8]) -> (&'static str, Class) {
         b"_DELE" => ("delete block (_DELE)", Class::ProgramWrite),
         b"_MODU" => ("copy RAM to ROM (_MODU)", Class::ProgramWrite),
         b"_GARB" => ("compress memory (_GARB)", Class::ProgramWrite),
-        b"_N_LOGIN_" => ("log in (_N_LOGIN_)", Class::Security),
+        LOGIN => ("log in (_N_LOGIN_)", Class::Security),
         b"_N_LOGOUT" => ("log out (_N_LOGOUT)", Class::Security),
         _ => ("an unknown PI service", Class::Unknown),
     }

@@ -339,6 +339,46 @@ fn program_invocations_go_by_their_name() {
     assert_eq!(invocation("", "P_program"), "unknown = \"P_program\" (an unknown PI service)");
 }
 
+/// Whoever keeps the frame can leave out the secret: its place is known, or it
+/// is known that it has none.
+#[test]
+fn a_password_is_secret_in_whatever_shape_it_comes() {
+    let whole = userdata("000112 04 11 45 01 00", "ff09 0008 2630101720365543");
+    let secret = |frame: &Bytes| {
+        let operation = operation(frame.clone());
+        assert!(operation.to_string().contains("***"), "{operation}");
+        let secrets: Vec<_> = operation.secrets().cloned().collect();
+        let [secret] = &secrets[..] else { panic!("{operation}") };
+        secret.clone()
+    };
+    assert_eq!(secret(&whole).place_in(&whole), Some(29..37));
+    assert_eq!(secret(&whole).reveal().as_ref(), bytes("2630101720365543"));
+    let login = job("28 000000000000fd 0006 68756e746572 09 5f4e5f4c4f47494e5f", "");
+    assert_eq!(secret(&login).place_in(&login), Some(27..33));
+    assert_eq!(secret(&login).place_in(&Bytes::from_static(b"another frame")), None);
+    // In two fragments the unit is put together, and no longer in the frame.
+    let unit = &whole[7..];
+    let fragment = |data: &[u8], end: u8| {
+        let length = u8::try_from(data.len() + 7).unwrap();
+        [&[3, 0, 0, length, 2, 0xF0, end][..], data].concat()
+    };
+    let fragments = Bytes::from([fragment(&unit[..22], 0), fragment(&unit[22..], 0x80)].concat());
+    assert_eq!(secret(&fragments).place_in(&fragments), None);
+    // What is broken is denied, and as secret as what is not.
+    for broken in [
+        userdata("000112 04 11 45 01 00", "ff09 0009 2630101720365543"),
+        userdata("000112 05 11 45 01 00 00", "ff09 0008 2630101720365543"),
+        userdata("000112 04 11 45 01 00", "ff"),
+        userdata("000112 08 12 45 01 00 00 01 0000", "ff09 0008 2630101720365543"),
+        job("28 000000000000fd 0006 68756e746572 0a 5f4e5f4c4f47494e5f", ""),
+    ] {
+        let operation = operation(broken.clone());
+        assert_eq!(operation.accesses[0].class, Class::Unknown, "{operation}");
+        let hidden = secret(&broken).reveal().len();
+        assert!(hidden + 7 == broken.len() || broken.ends_with(secret(&broken).reveal()), "{operation}");
+    }
+}
+
 #[test]
 fn cyclic_reads_name_what_they_subscribe_to() {
     let cyclic = |data: String| userdata("000112 04 11 42 01 00", &data);
@@ -353,7 +393,7 @@ fn cyclic_reads_name_what_they_subscribe_to() {
 #[test]
 fn userdata_in_pieces_from_the_client_is_unknown() {
     let service = "000112 08 12 45 01 00 00 01 0000";
-    assert_eq!(text(userdata(service, "ff09 0002 0102")), "unknown (set session password)");
+    assert_eq!(text(userdata(service, "ff09 0002 0102")), "unknown = *** (set session password)");
     // More of an answer of which nothing was ever seen.
     assert_eq!(text(userdata("000112 08 12 44 01 05 00 00 0000", "0a000000")), "unknown (read SZL)");
     // Not a request at all.

@@ -110,7 +110,9 @@ pub(super) fn meaning<'a>(
     let parameter = Parameter::parse(&pdu.parameter)?;
     let Parameter { service, sequence, .. } = parameter;
     let (function, classes) = userdata(service.group, service.function);
-    let unknown = Meaning::whole(function, Class::Unknown, Values::None);
+    // A password that comes in pieces is one too.
+    let values = values(service, Class::Unknown, &pdu.data);
+    let unknown = Meaning::whole(function, Class::Unknown, values);
     match (parameter.purpose, parameter.method, parameter.pieces) {
         (Purpose::Request, REQUEST, Pieces::Last) => {
             let accesses = first_request(service, classes, pdu.data.clone())?;
@@ -172,6 +174,11 @@ fn values(service: Service, class: Class, data: &Bytes) -> Values {
         | Class::Use
         | Class::Unknown => Values::None,
     }
+}
+
+/// Whether it is of the group of passwords, however the rest adds up.
+pub(super) fn may_be_password(parameter: &[u8]) -> bool {
+    parameter.get(5).is_some_and(|purpose| purpose & 0x3F == SECURITY)
 }
 
 /// A list and an index into it.
