@@ -165,13 +165,17 @@ fn a_grant_ends() {
 
 #[test]
 fn opaque_services_are_used_whole() {
-    let uses = Operation {
-        protocol: Protocol::Tcp,
+    let of_kind = |protocol| Operation {
+        protocol,
         function: "use",
         accesses: smallvec![Access::whole(Class::Use, None)],
     };
+    let uses = of_kind(Protocol::Rfb);
     let operator = ask(&sample(), "operator-1", "press-line/hmi2", NOON).unwrap();
     assert!(matches!(operator.terms().judge(&uses, &circumstances(NOON)), Verdict::Allow { .. }));
+    // A rule about one kind is about no other.
+    let other = operator.terms().judge(&of_kind(Protocol::Tcp), &circumstances(NOON));
+    assert!(matches!(other, Verdict::Deny(_)));
     let technician = ask(&sample(), TECH, "press-line/hmi2", NOON).unwrap();
     let verdict = technician.terms().judge(&uses, &circumstances(NOON));
     let expected = "supervision by shift-lead";
