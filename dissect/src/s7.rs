@@ -388,8 +388,7 @@ fn may_be_password(kind: Kind, unit: &[u8]) -> bool {
         Kind::Userdata => userdata::may_be_password(unit.get(10..).unwrap_or_default()),
         Kind::Job => {
             let parameter = unit.get(10..).unwrap_or_default();
-            parameter.first() == Some(&PI_SERVICE)
-                && parameter.windows(LOGIN.len()).any(|part| part == LOGIN)
+            parameter.first() == Some(&PI_SERVICE) && parameter.windows(LOGIN.len()).any(|part| part == LOGIN)
         }
         Kind::Ack | Kind::AckData => false,
     }
