@@ -38,8 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use client::{Client, ClientError};
 pub use messages::{
-    Applied, ApplyRequest, ClockReport, Disabled, ImportReply, ImportRequest, Killed, PersonReport,
-    PolicyReport, Problems, SessionList, SessionReport, Unlocked,
+    Applied, ApplyRequest, ClockReport, Disabled, FactorReset, ImportReply, ImportRequest, Killed,
+    PersonReport, PolicyReport, Problems, Replacement, ResetRequest, SessionList, SessionReport, Unlocked,
 };
 use refusal::Refusal;
 
@@ -119,6 +119,7 @@ fn router(office: Arc<Office>) -> Router {
         .route("/v1/users/{handle}/disable", post(people::disable))
         .route("/v1/users/{handle}/enable", post(people::enable))
         .route("/v1/users/{handle}/unlock", post(people::unlock))
+        .route("/v1/users/{handle}/reset-factor", post(people::reset_factor))
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}/kill", post(sessions::kill))
         .route("/v1/policy", get(policy::status))

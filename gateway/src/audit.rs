@@ -79,6 +79,10 @@ pub enum Kind {
     PersonEnabled,
     /// A person's failures were reset.
     PersonUnlocked,
+    /// A person's second factor was removed.
+    FactorRemoved,
+    /// A person without a second factor was given one by an administrator.
+    FactorGiven,
     /// An administrator ended a session.
     SessionKilled,
     /// CA, CRL or certificate were read anew.
@@ -281,6 +285,8 @@ impl Event {
             Kind::PersonDisabled => Happening::PersonDisabled,
             Kind::PersonEnabled => Happening::PersonEnabled,
             Kind::PersonUnlocked => Happening::PersonUnlocked,
+            Kind::FactorRemoved => Happening::FactorRemoved,
+            Kind::FactorGiven => Happening::FactorGiven,
             Kind::SessionKilled => Happening::SessionKilled,
             Kind::TlsRefused => Happening::TlsRefused,
             Kind::CrlExpiry => Happening::CrlExpiry,

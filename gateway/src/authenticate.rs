@@ -249,7 +249,8 @@ async fn admit(
     expires: Timestamp,
 ) -> Result<Authenticated, NotSignedIn> {
     let (source, since) = (accepted.source, office.clock.wall());
-    let entry = SignIn { person: person.handle.clone(), source, since, chain: accepted.chain.clone() };
+    let (handle, factors, chain) = (person.handle.clone(), person.factors, accepted.chain.clone());
+    let entry = SignIn { person: handle, source, since, factors, chain };
     let sign_in = office.registry.sign_in(entry.clone());
     // What came while the factor was asked found no entry to end; from the
     // entry on it does. So the last look comes after the entry.

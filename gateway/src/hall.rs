@@ -359,9 +359,10 @@ pub fn turn_away(mut to_client: SendStream, code: Refusal, why: &str) {
 
 fn code_of(order: &EndOrder) -> CloseCode {
     match order {
-        EndOrder::Killed { .. } | EndOrder::CertificateRevoked | EndOrder::PersonDisabled => {
-            CloseCode::Withdrawn
-        }
+        EndOrder::Killed { .. }
+        | EndOrder::CertificateRevoked
+        | EndOrder::PersonDisabled
+        | EndOrder::FactorRemoved => CloseCode::Withdrawn,
         EndOrder::StoodStill => CloseCode::Internal,
         EndOrder::SpaceRanOut | EndOrder::Shutdown | EndOrder::LogFailed => CloseCode::Shutdown,
     }

@@ -109,19 +109,19 @@ impl Office {
     }
 
     /// Judges a sign-in once more, right after it was entered into the registry:
-    /// a person disabled or a certificate revoked between the first judgement
-    /// and the entry was not in the registry yet when others were told to end.
+    /// a person disabled, a factor removed or a certificate revoked between the
+    /// first judgement and the entry was not in the registry yet when others
+    /// were told to end.
     /// Blocks on the disk.
     ///
     /// # Errors
     /// The order that came too early.
     pub fn still_welcome(&self, sign_in: &SignIn) -> Result<(), EndOrder> {
-        let enabled = self
-            .state
-            .person(&sign_in.person)
-            .is_ok_and(|record| record.is_some_and(|record| record.person.standing == Standing::Enabled));
-        if !enabled {
-            return Err(EndOrder::PersonDisabled);
+        let person = self.state.person(&sign_in.person).ok().flatten().map(|record| record.person);
+        let enabled = person.filter(|person| person.standing == Standing::Enabled);
+        let Some(person) = enabled else { return Err(EndOrder::PersonDisabled) };
+        if person.factors != sign_in.factors {
+            return Err(EndOrder::FactorRemoved);
         }
         self.tls.verify(&sign_in.chain).map_err(|_| EndOrder::CertificateRevoked)
     }

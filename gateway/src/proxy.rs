@@ -316,6 +316,7 @@ impl Carrier {
             }
             EndOrder::CertificateRevoked => EndCause::CertificateRevoked,
             EndOrder::PersonDisabled => EndCause::PersonDisabled,
+            EndOrder::FactorRemoved => EndCause::FactorRemoved,
             EndOrder::StoodStill => EndCause::Internal,
             EndOrder::SpaceRanOut => EndCause::SpaceRanOut,
             EndOrder::Shutdown => EndCause::Shutdown,

@@ -195,7 +195,13 @@ mod tests {
         let certificate = plant.issue(serial, Purpose::Client, 30).certificate;
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
         let person = Handle::parse(handle).unwrap();
-        office.registry.sign_in(SignIn { person, source: ([192, 0, 2, 1], 1).into(), since: noon(), chain })
+        office.registry.sign_in(SignIn {
+            person,
+            source: ([192, 0, 2, 1], 1).into(),
+            since: noon(),
+            factors: Default::default(),
+            chain,
+        })
     }
 
     fn events(plant: &Plant, kind: &str) -> usize {
@@ -227,7 +233,13 @@ mod tests {
         let certificate = plant.issue(10, Purpose::Client, 30).certificate;
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
         let person = Handle::parse("tech-1@vendor-a").unwrap();
-        let late = SignIn { person, source: ([192, 0, 2, 1], 1).into(), since: noon(), chain };
+        let late = SignIn {
+            person,
+            source: ([192, 0, 2, 1], 1).into(),
+            since: noon(),
+            factors: Default::default(),
+            chain,
+        };
         assert_eq!(office.still_welcome(&late), Err(EndOrder::PersonDisabled), "nobody imported this person");
         let import = crate::state::Import {
             handle: late.person.clone(),
@@ -235,6 +247,13 @@ mod tests {
             seed: crate::factor::Seed::generate(),
         };
         office.state.import_person(&import, noon()).unwrap();
+        assert_eq!(office.still_welcome(&late), Ok(()));
+        // Removed and given anew: a factor is there, and it is not that one.
+        office.state.remove_factors(&late.person).unwrap();
+        office.state.give_seed(&late.person, &crate::factor::Seed::generate(), noon()).unwrap();
+        assert_eq!(office.still_welcome(&late), Err(EndOrder::FactorRemoved));
+        let factors = office.state.person(&late.person).unwrap().unwrap().person.factors;
+        let late = SignIn { factors, ..late };
         assert_eq!(office.still_welcome(&late), Ok(()));
         plant.write_crl(&[10], noon(), 60);
         Rounds::default().go(&office);

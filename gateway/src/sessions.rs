@@ -12,6 +12,7 @@
 use crate::cutter::Cutter;
 use crate::names::{Handle, SessionId, TargetId};
 use crate::record::Pulse;
+use crate::state::FactorEpoch;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub enum EndOrder {
     CertificateRevoked,
     /// The person was disabled.
     PersonDisabled,
+    /// The person's second factor was removed.
+    FactorRemoved,
     /// The data path did not move for seconds.
     StoodStill,
     /// The recordings' disk is nearly full: a soft ending, so that what is
@@ -48,7 +51,11 @@ impl EndOrder {
     /// Whether connections must be gone within a second.
     pub fn is_hard(&self) -> bool {
         match self {
-            Self::Killed { .. } | Self::CertificateRevoked | Self::PersonDisabled | Self::StoodStill => true,
+            Self::Killed { .. }
+            | Self::CertificateRevoked
+            | Self::PersonDisabled
+            | Self::FactorRemoved
+            | Self::StoodStill => true,
             Self::SpaceRanOut | Self::Shutdown | Self::LogFailed => false,
         }
     }
@@ -89,6 +96,8 @@ pub struct SignIn {
     pub source: SocketAddr,
     /// When the second factor was accepted.
     pub since: Timestamp,
+    /// Which of the person's factors it was proven with.
+    pub factors: FactorEpoch,
     /// The certificate that was shown, end entity first: verified again when
     /// the CA or the CRL changes.
     pub chain: Vec<CertificateDer<'static>>,
@@ -390,7 +399,8 @@ mod tests {
 
     fn sign_in(person: &str) -> SignIn {
         let person = Handle::parse(person).unwrap();
-        SignIn { person, source: ([192, 0, 2, 1], 4433).into(), since: noon(), chain: Vec::new() }
+        let factors = FactorEpoch::default();
+        SignIn { person, source: ([192, 0, 2, 1], 4433).into(), since: noon(), factors, chain: Vec::new() }
     }
 
     fn info(number: u8, person: &str) -> SessionInfo {

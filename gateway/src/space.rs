@@ -140,7 +140,13 @@ mod tests {
         let office = plant.office();
         let person = Handle::parse("tech-1@vendor-a").unwrap();
         let source = ([192, 0, 2, 1], 4433).into();
-        let sign_in = SignIn { person: person.clone(), source, since: noon(), chain: Vec::new() };
+        let sign_in = SignIn {
+            person: person.clone(),
+            source,
+            since: noon(),
+            factors: Default::default(),
+            chain: Vec::new(),
+        };
         let sign_in = office.registry.sign_in(sign_in);
         let info = SessionInfo {
             id: SessionId::from_bytes([1; 16]),

@@ -59,6 +59,14 @@ pub trait State: Send + Sync + fmt::Debug {
     fn set_standing(&self, handle: &Handle, standing: Standing) -> Result<Change, StateError>;
     /// Forgets counted failures and any lock.
     fn unlock_person(&self, handle: &Handle) -> Result<Change, StateError>;
+    /// Removes every second factor of a person, with the failures and the lock
+    /// that they brought, and passes to the next [`FactorEpoch`].
+    fn remove_factors(&self, handle: &Handle) -> Result<Change, StateError>;
+    /// Gives a seed to a person who has no factor.
+    ///
+    /// # Errors
+    /// [`StateError::FactorPresent`]; [`StateError::Disabled`].
+    fn give_seed(&self, handle: &Handle, seed: &Seed, now: Timestamp) -> Result<(), StateError>;
 
     /// Counts an attempt at the second factor and hands out what is needed to
     /// judge it. It counts as failed until [`State::accept_step`] says
@@ -142,7 +150,14 @@ pub struct Person {
     pub handle: Handle,
     /// Whether sign-in is open to this person.
     pub standing: Standing,
+    /// Which of the person's factors count.
+    pub factors: FactorEpoch,
 }
+
+/// Counts the removals of a person's second factors. What was proven in one
+/// epoch is worth nothing in the next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FactorEpoch(i64);
 
 /// A person as an administrator sees one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -351,7 +366,10 @@ pub enum StateError {
     /// No such handle.
     #[error("there is no person {0}")]
     NoSuchPerson(Handle),
-    /// A disabled person gets no new key.
+    /// A disabled person gets no new key and no new factor.
     #[error("{0} is disabled; enable the person first")]
     Disabled(Handle),
+    /// A factor is never replaced silently.
+    #[error("{0} has a second factor; `user reset-factor` removes it")]
+    FactorPresent(Handle),
 }

@@ -152,8 +152,13 @@ mod tests {
         let registry = Registry::new(Bounds { sessions: 3, sessions_per_person: 3 });
         let person = Handle::parse("tech-1@vendor-a").unwrap();
         let source = ([192, 0, 2, 1], 4433).into();
-        let sign_in =
-            registry.sign_in(SignIn { person: person.clone(), source, since: noon(), chain: Vec::new() });
+        let sign_in = registry.sign_in(SignIn {
+            person: person.clone(),
+            source,
+            since: noon(),
+            factors: Default::default(),
+            chain: Vec::new(),
+        });
         let info = SessionInfo {
             id: SessionId::from_bytes([1; 16]),
             person,

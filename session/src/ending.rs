@@ -29,6 +29,8 @@ pub enum EndCause {
     CertificateExpired,
     /// The person was disabled.
     PersonDisabled,
+    /// The person's second factor was removed.
+    FactorRemoved,
     /// The recording can't go on.
     RecorderFailed,
     /// There is hardly room left for recordings.
@@ -57,12 +59,13 @@ pub enum EndCause {
 
 impl EndCause {
     /// Every cause.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ClientClosed,
         Self::Killed,
         Self::CertificateRevoked,
         Self::CertificateExpired,
         Self::PersonDisabled,
+        Self::FactorRemoved,
         Self::RecorderFailed,
         Self::SpaceRanOut,
         Self::GrantExpired,
@@ -84,6 +87,7 @@ impl EndCause {
             Self::Killed
             | Self::CertificateRevoked
             | Self::PersonDisabled
+            | Self::FactorRemoved
             | Self::RecorderFailed
             | Self::PolicyFailed
             | Self::PathForbidden
@@ -110,6 +114,7 @@ impl fmt::Display for EndCause {
             Self::CertificateRevoked => "the certificate was revoked",
             Self::CertificateExpired => "the certificate has expired",
             Self::PersonDisabled => "the person was disabled",
+            Self::FactorRemoved => "the second factor was removed",
             Self::RecorderFailed => "the recording failed",
             Self::SpaceRanOut => "there is hardly room left for recordings",
             Self::GrantExpired => "the time of the permission is over",
@@ -232,6 +237,7 @@ mod tests {
                 "ended by the plant",
                 "the certificate was revoked",
                 "the person was disabled",
+                "the second factor was removed",
                 "the recording failed",
                 "the policy could not be judged",
                 "the technician's address changed to one that is not permitted",

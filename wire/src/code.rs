@@ -128,6 +128,7 @@ numbered! {
         PathForbidden = 14, "the technician's address changed to one that is not permitted";
         Misbehaved = 15, "the client broke the protocol";
         Internal = 16, "the gateway failed and let nothing further through";
+        FactorRemoved = 17, "the second factor was removed";
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
             endings.join(" "),
             "1=ClientClosed 2=Killed 3=CertificateRevoked 4=CertificateExpired 5=PersonDisabled 6=RecorderFailed \
              7=GrantExpired 8=WindowClosed 9=PolicyNarrowed 10=PolicyFailed 11=Shutdown 12=Idle 13=SignInLost \
-             14=PathForbidden 15=Misbehaved 16=Internal"
+             14=PathForbidden 15=Misbehaved 16=Internal 17=FactorRemoved"
         );
         let closes: Vec<String> =
             CloseCode::ALL.iter().map(|code| format!("{}={code:?}", code.number())).collect();

@@ -56,6 +56,8 @@ pub struct PersonReport {
     pub created: Timestamp,
     /// The last accepted second factor.
     pub last_sign_in: Option<Timestamp>,
+    /// How many of the person's connections are signed in now.
+    pub signed_in: usize,
 }
 
 /// What disabling or enabling did.
@@ -78,6 +80,38 @@ pub struct Unlocked {
     pub handle: String,
     /// Whether anything was locked or counted.
     pub change: Change,
+}
+
+/// Removes a person's second factor.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResetRequest {
+    /// What the person gets instead.
+    pub replacement: Replacement,
+}
+
+/// What a person gets for a factor that was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Replacement {
+    /// A new seed for time-based codes, shown once.
+    Totp,
+    /// Nothing: the person has to be invited anew.
+    None,
+}
+
+/// What resetting a factor did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FactorReset {
+    /// The person's handle.
+    pub handle: String,
+    /// Whether there was a factor to remove.
+    pub change: Change,
+    /// Running sessions that were told to end.
+    pub sessions_ended: usize,
+    /// The new factor's address. Shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otpauth: Option<String>,
 }
 
 /// A running session.

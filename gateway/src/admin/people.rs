@@ -1,17 +1,18 @@
 //! Persons: import, listings, standing, locks.
 
-use super::messages::{Disabled, ImportReply, ImportRequest, PersonReport, Unlocked};
+use super::messages::{
+    Disabled, FactorReset, ImportReply, ImportRequest, PersonReport, Replacement, ResetRequest, Unlocked,
+};
 use super::refusal::Refusal;
 use super::{Administrator, blocking};
 use crate::audit::{Audit, Event, Kind};
 use crate::factor::Seed;
 use crate::names::Handle;
 use crate::office::Office;
-use crate::sessions::EndOrder;
+use crate::sessions::{EndOrder, SignIn};
 use crate::state::{Change, Import, Imported, KeyHash, PersonRecord, Standing, StateError};
 use axum::Json;
 use axum::extract::{Extension, Path, State};
-use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::sync::Arc;
@@ -23,8 +24,7 @@ const ISSUER: &str = "Gatehouse";
 
 pub(super) async fn list(State(office): State<Arc<Office>>) -> Result<Json<Vec<PersonReport>>, Refusal> {
     blocking(&office, |office| {
-        let now = office.clock.wall();
-        Ok(Json(office.state.persons()?.into_iter().map(|person| report(person, now)).collect()))
+        Ok(Json(office.state.persons()?.into_iter().map(|person| report(office, person)).collect()))
     })
     .await
 }
@@ -36,7 +36,7 @@ pub(super) async fn show(
     let handle = parse(&handle)?;
     blocking(&office, move |office| {
         let person = office.state.person(&handle)?.ok_or(StateError::NoSuchPerson(handle))?;
-        Ok(Json(report(person, office.clock.wall())))
+        Ok(Json(report(office, person)))
     })
     .await
 }
@@ -118,6 +118,43 @@ pub(super) async fn unlock(
     .await
 }
 
+pub(super) async fn reset_factor(
+    State(office): State<Arc<Office>>,
+    Extension(administrator): Extension<Administrator>,
+    Path(handle): Path<String>,
+    Json(request): Json<ResetRequest>,
+) -> Result<Json<FactorReset>, Refusal> {
+    let handle = parse(&handle)?;
+    let at_once = office.registry.end_person(&handle, EndOrder::FactorRemoved);
+    blocking(&office, move |office| {
+        let change = office.state.remove_factors(&handle)?;
+        let sessions_ended = office.registry.end_person(&handle, EndOrder::FactorRemoved).max(at_once);
+        let event = office.audit.event(Kind::FactorRemoved).person(&handle).by(&administrator.name);
+        let what = match change {
+            Change::Made => format!("{sessions_ended} sessions ended"),
+            Change::None => format!("there was none; {sessions_ended} sessions ended"),
+        };
+        office.audit.write(&event.what(&what)).map_err(Refusal::failure)?;
+        let otpauth = match request.replacement {
+            Replacement::None => None,
+            Replacement::Totp => Some(give_seed(office, &handle, &administrator)?),
+        };
+        Ok(Json(FactorReset { handle: handle.to_string(), change, sessions_ended, otpauth }))
+    })
+    .await
+}
+
+/// Gives a new seed to a person who has no factor.
+fn give_seed(office: &Office, handle: &Handle, administrator: &Administrator) -> Result<String, Refusal> {
+    let seed = Seed::generate();
+    let otpauth = seed.address(handle.as_str(), ISSUER).map_err(Refusal::failure)?;
+    let event = office.audit.event(Kind::FactorGiven).person(handle).by(&administrator.name);
+    accounted(&office.audit, &event.what("time-based codes"), enabled(office, handle), || {
+        office.state.give_seed(handle, &seed, office.clock.wall())
+    })?;
+    Ok(otpauth)
+}
+
 /// What gives rights: whether it can be done, then the event, then the work. A
 /// failure is an event too.
 fn accounted<T>(
@@ -143,6 +180,15 @@ fn failed(audit: &Audit, event: &Event, error: StateError) -> Refusal {
 fn known(office: &Office, handle: &Handle) -> Result<(), StateError> {
     let person = office.state.person(handle)?;
     person.map(|_| ()).ok_or_else(|| StateError::NoSuchPerson(handle.clone()))
+}
+
+/// Whether that person may sign in.
+fn enabled(office: &Office, handle: &Handle) -> Result<(), StateError> {
+    let person = office.state.person(handle)?.ok_or_else(|| StateError::NoSuchPerson(handle.clone()))?;
+    match person.person.standing {
+        Standing::Enabled => Ok(()),
+        Standing::Disabled => Err(StateError::Disabled(handle.clone())),
+    }
 }
 
 /// Whether the key is free and the person may have it. The transaction itself
@@ -175,15 +221,18 @@ fn parse(handle: &str) -> Result<Handle, Refusal> {
     Handle::parse(handle).map_err(|error| Refusal::invalid(format!("handle: {error}")))
 }
 
-fn report(record: PersonRecord, now: Timestamp) -> PersonReport {
+fn report(office: &Office, record: PersonRecord) -> PersonReport {
+    let own = |sign_in: &SignIn| sign_in.person == record.person.handle;
+    let signed_in = office.registry.sign_ins().iter().filter(|(_, sign_in)| own(sign_in)).count();
     PersonReport {
         handle: record.person.handle.to_string(),
         standing: record.person.standing,
         factor: record.factor,
         failures: record.failures,
-        lock: record.lock.at(now),
+        lock: record.lock.at(office.clock.wall()),
         keys: record.keys.iter().map(ToString::to_string).collect(),
         created: record.created,
         last_sign_in: record.last_sign_in,
+        signed_in,
     }
 }

@@ -5,7 +5,7 @@ use crate::fixture::{Issued, Plant, Purpose};
 use crate::names::{Handle, SessionId, TargetId};
 use crate::policy::FolderState;
 use crate::sessions::{EndOrder, SessionInfo, SessionPlace, SignIn, SignInPlace};
-use crate::state::{Attempt, Change, KeyHash, Standing};
+use crate::state::{Attempt, Change, FactorEpoch, FactorPresence, KeyHash, Standing};
 use jiff::SignedDuration;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -50,8 +50,14 @@ impl Desk {
         let person = Handle::parse(handle).unwrap();
         let since = self.office.clock.wall();
         let source = ([192, 0, 2, 1], 4433).into();
-        let sign_in =
-            self.office.registry.sign_in(SignIn { person: person.clone(), source, since, chain: Vec::new() });
+        let entry = SignIn {
+            person: person.clone(),
+            source,
+            since,
+            factors: FactorEpoch::default(),
+            chain: Vec::new(),
+        };
+        let sign_in = self.office.registry.sign_in(entry);
         let info = SessionInfo {
             id: SessionId::from_bytes([number; 16]),
             person,
@@ -144,6 +150,51 @@ async fn disabling_ends_that_persons_sessions_and_enabling_lets_them_in_again() 
     let nobody = desk.client.post::<Disabled>("/v1/users/nobody/enable", &()).await;
     assert!(matches!(nobody, Err(ClientError::Refused(_))), "{nobody:?}");
     assert_eq!((desk.events("person_disabled"), desk.events("person_enabled")), (1, 1));
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn a_reset_factor_ends_what_it_had_opened_and_is_an_event() {
+    let desk = Desk::open(Plant::new());
+    desk.import("tech-1@vendor-a", &desk.plant.issue(10, Purpose::Client, 30)).await.unwrap();
+    let page = "/v1/users/tech-1@vendor-a/reset-factor";
+    let reset = async |replacement| {
+        desk.client.post::<FactorReset>(page, &ResetRequest { replacement }).await.unwrap()
+    };
+    let (sign_in, session) = desk.visit("tech-1@vendor-a", 1);
+    let (other, _session) = desk.visit("tech-2@vendor-b", 2);
+    let listed: PersonReport = desk.client.get("/v1/users/tech-1@vendor-a").await.unwrap();
+    assert_eq!(listed.signed_in, 1);
+    let done = reset(Replacement::None).await;
+    assert_eq!((done.change, done.sessions_ended, done.otpauth), (Change::Made, 1, None));
+    assert_eq!(*session.order.borrow(), Some(EndOrder::FactorRemoved));
+    assert_eq!(*sign_in.order.borrow(), Some(EndOrder::FactorRemoved));
+    assert_eq!(*other.order.borrow(), None);
+    let person: PersonReport = desk.client.get("/v1/users/tech-1@vendor-a").await.unwrap();
+    assert_eq!(person.factor, FactorPresence::None);
+    let done = reset(Replacement::Totp).await;
+    assert_eq!(done.change, Change::None, "there was none any more");
+    assert!(done.otpauth.unwrap().starts_with("otpauth://totp/Gatehouse:tech-1%40vendor-a?secret="));
+    let again = reset(Replacement::Totp).await;
+    assert_eq!(again.change, Change::Made);
+    assert_eq!((desk.events("factor_removed"), desk.events("factor_given")), (3, 2));
+    let nobody = ResetRequest { replacement: Replacement::Totp };
+    assert!(desk.client.post::<FactorReset>("/v1/users/nobody/reset-factor", &nobody).await.is_err());
+    assert_eq!(desk.events("factor_removed"), 3);
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn a_factor_that_can_not_be_given_is_taken_all_the_same() {
+    let desk = Desk::open(Plant::new());
+    desk.import("tech-1@vendor-a", &desk.plant.issue(10, Purpose::Client, 30)).await.unwrap();
+    let _: Disabled = desk.client.post("/v1/users/tech-1@vendor-a/disable", &()).await.unwrap();
+    let request = ResetRequest { replacement: Replacement::Totp };
+    let refused = desk.client.post::<FactorReset>("/v1/users/tech-1@vendor-a/reset-factor", &request).await;
+    assert!(matches!(&refused, Err(ClientError::Refused(why)) if why[0].contains("disabled")), "{refused:?}");
+    let person: PersonReport = desk.client.get("/v1/users/tech-1@vendor-a").await.unwrap();
+    assert_eq!(person.factor, FactorPresence::None);
+    assert_eq!((desk.events("factor_removed"), desk.events("factor_given")), (1, 0));
     desk.close().await;
 }
 

@@ -20,7 +20,17 @@ const USER_EXAMPLES: &str = "\
 Examples:
   gatehouse-gateway --socket admin.sock user import --cert tech-1@vendor-a.pem tech-1@vendor-a
   gatehouse-gateway --socket admin.sock user list --json
-  gatehouse-gateway --socket admin.sock user disable tech-1@vendor-a";
+  gatehouse-gateway --socket admin.sock user show tech-1@vendor-a
+  gatehouse-gateway --socket admin.sock user disable tech-1@vendor-a
+  gatehouse-gateway --socket admin.sock user reset-factor tech-1@vendor-a";
+
+const RESET_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway --socket admin.sock user reset-factor tech-1@vendor-a
+  gatehouse-gateway --socket admin.sock user reset-factor tech-1@vendor-a --totp-file seed.txt
+  gatehouse-gateway --socket admin.sock user reset-factor tech-1@vendor-a --remove-only
+
+Be sure that it is that person who asks: whoever gets the new factor needs only their key file besides.";
 
 const SESSIONS_EXAMPLES: &str = "\
 Examples:
@@ -145,24 +155,43 @@ pub(super) enum UserCommand {
         handle: String,
     },
     /// Everybody
+    #[command(after_help = "Example:\n  gatehouse-gateway --socket admin.sock user list --json")]
     List,
-    /// One person with keys and lock
+    /// One person with factor, keys and lock
+    #[command(after_help = "Example:\n  gatehouse-gateway --socket admin.sock user show tech-1@vendor-a")]
     Show {
         /// The person's handle
         handle: String,
     },
     /// Refuse a person from now on and end their sessions at once
+    #[command(after_help = "Example:\n  gatehouse-gateway --socket admin.sock user disable tech-1@vendor-a")]
     Disable {
         /// The person's handle
         handle: String,
     },
     /// Let a disabled person sign in again
+    #[command(after_help = "Example:\n  gatehouse-gateway --socket admin.sock user enable tech-1@vendor-a")]
     Enable {
         /// The person's handle
         handle: String,
     },
     /// Forget failed codes and the lock they brought
+    #[command(after_help = "Example:\n  gatehouse-gateway --socket admin.sock user unlock tech-1@vendor-a")]
     Unlock {
+        /// The person's handle
+        handle: String,
+    },
+    /// Remove a person's second factor, end what it had opened, and show a new
+    /// one, this once
+    #[command(after_help = RESET_EXAMPLES)]
+    ResetFactor {
+        /// Write the new factor's otpauth address to a new file of mode 0600
+        /// instead of showing it
+        #[arg(long, value_name = "FILE", conflicts_with = "remove_only")]
+        totp_file: Option<PathBuf>,
+        /// Give no new one: the person has to be invited anew
+        #[arg(long)]
+        remove_only: bool,
         /// The person's handle
         handle: String,
     },

@@ -53,6 +53,6 @@ pub(super) fn shown(handle: &str, address: &str) -> String {
         Err(error) => format!("(no code to scan: {error})"),
     };
     format!(
-        "{handle} is imported. Their second factor, shown this once:\n\n{scan}\n\n{address}\n\nGive it to that person only."
+        "{handle}'s second factor, shown this once:\n\n{scan}\n\n{address}\n\nGive it to that person only."
     )
 }

@@ -41,13 +41,15 @@ pub(super) fn people(list: &[PersonReport]) -> String {
     if list.is_empty() {
         return "nobody is imported yet; see `user import --help`".to_owned();
     }
-    let heads = ["PERSON", "STANDING", "LOCK", "KEYS", "LAST SIGN-IN"];
+    let heads = ["PERSON", "STANDING", "FACTOR", "LOCK", "KEYS", "SIGNED IN", "LAST SIGN-IN"];
     let row = |person: &PersonReport| {
         [
             person.handle.clone(),
             standing(person.standing).to_owned(),
+            factor(person.factor).to_owned(),
             person.lock.to_string(),
             person.keys.len().to_string(),
+            person.signed_in.to_string(),
             person.last_sign_in.map_or_else(|| "never".to_owned(), moment),
         ]
     };
@@ -55,23 +57,31 @@ pub(super) fn people(list: &[PersonReport]) -> String {
 }
 
 pub(super) fn person(person: &PersonReport) -> String {
-    let factor = match person.factor {
-        FactorPresence::Totp => "TOTP",
+    let own = match person.factor {
         FactorPresence::None => "none: this person can't sign in",
+        present @ FactorPresence::Totp => factor(present),
     };
     let last = person.last_sign_in.map_or_else(|| "never".to_owned(), moment);
     let mut text = format!(
-        "{}\n  standing      {}\n  second factor {factor}\n  failures      {}, {}\n  imported      {}\n  last sign-in  {last}\n",
+        "{}\n  standing      {}\n  second factor {own}\n  failures      {}, {}\n  imported      {}\n  last sign-in  {last}\n  signed in now {}\n",
         person.handle,
         standing(person.standing),
         person.failures,
         person.lock,
         moment(person.created),
+        person.signed_in,
     );
     for key in &person.keys {
         text.push_str(&format!("  key           {key}\n"));
     }
     text
+}
+
+fn factor(factor: FactorPresence) -> &'static str {
+    match factor {
+        FactorPresence::Totp => "TOTP",
+        FactorPresence::None => "none",
+    }
 }
 
 pub(super) fn sessions(list: &[SessionReport]) -> String {

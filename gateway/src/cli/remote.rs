@@ -5,8 +5,8 @@ use super::enrol::{self, SecretFile};
 use super::exit::{Exit, Failure};
 use super::print::{self, Form, answer};
 use crate::admin::{
-    Applied, ApplyRequest, ClientError, ClockReport, Disabled, ImportReply, ImportRequest, Killed,
-    PersonReport, PolicyReport, SessionList, Unlocked,
+    Applied, ApplyRequest, ClientError, ClockReport, Disabled, FactorReset, ImportReply, ImportRequest,
+    Killed, PersonReport, PolicyReport, Replacement, ResetRequest, SessionList, Unlocked,
 };
 use crate::names::{Handle, SessionId};
 use crate::policy::Preview;
@@ -26,6 +26,10 @@ pub(super) fn user(connection: &Connection, command: UserCommand) -> Result<Exit
     match command {
         UserCommand::Import { cert, totp_file, handle } => {
             return import(connection, &cert, totp_file.as_deref(), &handle);
+        }
+        UserCommand::ResetFactor { handle, totp_file, remove_only } => {
+            let replacement = if remove_only { Replacement::None } else { Replacement::Totp };
+            return reset_factor(connection, &handle, totp_file.as_deref(), replacement);
         }
         UserCommand::List => {
             let list: Vec<PersonReport> = wait(client.get("/v1/users"))?;
@@ -88,9 +92,39 @@ fn import(
         return Ok(Exit::Done);
     }
     answer(connection.form(), &reply, |reply| match &reply.otpauth {
-        Some(address) => enrol::shown(&reply.handle, address),
+        Some(address) => format!("{0} is imported. {1}", reply.handle, enrol::shown(&reply.handle, address)),
         None => format!("{} has one more key; the second factor stays as it is", reply.handle),
     })?;
+    Ok(Exit::Done)
+}
+
+fn reset_factor(
+    connection: &Connection,
+    handle: &str,
+    totp_file: Option<&Path>,
+    replacement: Replacement,
+) -> Result<Exit, Failure> {
+    let (client, handle) = (connection.client()?, parse(handle)?);
+    let secret = totp_file.map(SecretFile::create).transpose()?;
+    let page = format!("/v1/users/{handle}/reset-factor");
+    let mut reply: FactorReset = wait(client.post(&page, &ResetRequest { replacement }))?;
+    let mut told = match reply.change {
+        Change::Made => format!(
+            "the second factor of {} is removed; {} sessions ended",
+            reply.handle, reply.sessions_ended
+        ),
+        Change::None => format!("{} had no second factor", reply.handle),
+    };
+    match (totp_file, secret, &reply.otpauth) {
+        (Some(path), Some(file), Some(address)) => {
+            file.fill(address)?;
+            reply.otpauth = None;
+            told.push_str(&format!("\nthe new one is in {}", path.display()));
+        }
+        (_, _, Some(address)) => told.push_str(&format!("\n{}", enrol::shown(&reply.handle, address))),
+        (_, _, None) => told.push_str("\nwithout one this person can't sign in"),
+    }
+    answer(connection.form(), &reply, |_| told)?;
     Ok(Exit::Done)
 }
 

@@ -30,6 +30,7 @@ pub(super) fn reason(cause: EndCause) -> EndReason {
         EndCause::CertificateRevoked => EndReason::CertificateRevoked,
         EndCause::CertificateExpired => EndReason::CertificateExpired,
         EndCause::PersonDisabled => EndReason::PersonDisabled,
+        EndCause::FactorRemoved => EndReason::FactorRemoved,
         EndCause::RecorderFailed | EndCause::SpaceRanOut => EndReason::RecorderFailed,
         EndCause::GrantExpired => EndReason::GrantExpired,
         EndCause::WindowClosed => EndReason::WindowClosed,

@@ -201,8 +201,13 @@ fn after_a_failure_nothing_is_entered_and_everything_is_told_to_end_softly() {
     let plant = Plant::new();
     let office = plant.office();
     let person = Handle::parse("tech-1@vendor-a").unwrap();
-    let entry =
-        SignIn { person: person.clone(), source: ([192, 0, 2, 1], 1).into(), since: noon(), chain: vec![] };
+    let entry = SignIn {
+        person: person.clone(),
+        source: ([192, 0, 2, 1], 1).into(),
+        since: noon(),
+        factors: Default::default(),
+        chain: vec![],
+    };
     let sign_in = office.registry.sign_in(entry);
     let size = office.log.position().size;
     office.log.queue.fail(&LogFailed::Slow);

@@ -10,6 +10,7 @@ use super::{
     PolicySnapshot, SessionEnd, SessionHistory, SessionRow, Standing, State, StateError, StateFiles, StepUse,
     Vault,
 };
+use crate::factor::Seed;
 use crate::names::{Handle, SessionId};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -25,8 +26,11 @@ mod index;
 mod people;
 mod unlocking;
 
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("sqlite/schema.sql")), M::up(include_str!("sqlite/schema-2.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("sqlite/schema.sql")),
+    M::up(include_str!("sqlite/schema-2.sql")),
+    M::up(include_str!("sqlite/schema-3.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// How long a transaction waits for another process's, such as a backup.
@@ -114,6 +118,14 @@ impl State for SqliteState {
         self.transact(|transaction| attempts::unlock(transaction, handle))
     }
 
+    fn remove_factors(&self, handle: &Handle) -> Result<Change, StateError> {
+        self.transact(|transaction| people::remove_factors(transaction, handle))
+    }
+
+    fn give_seed(&self, handle: &Handle, seed: &Seed, now: Timestamp) -> Result<(), StateError> {
+        self.transact(|transaction| people::give_seed(transaction, &self.vault, handle, seed, now))
+    }
+
     fn begin_attempt(&self, person: PersonId, now: Timestamp) -> Result<Attempt, StateError> {
         self.transact(|transaction| attempts::begin(transaction, &self.vault, person, now))
     }
@@ -179,7 +191,6 @@ fn bytes<const N: usize>(blob: Vec<u8>, what: &'static str) -> Result<[u8; N], S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factor::Seed;
     use crate::fixture::noon;
     use crate::names::TargetId;
     use crate::state::{FactorPresence, PERMANENT_AFTER, Suspension};
@@ -247,6 +258,41 @@ mod tests {
         let before = seed(&desk);
         desk.import("tech-1@vendor-a", 2).unwrap();
         assert_eq!(seed(&desk), before);
+    }
+
+    #[test]
+    fn a_removed_factor_opens_nothing_and_a_new_one_is_given_once() {
+        let desk = Desk::new();
+        desk.import("tech-1@vendor-a", 1).unwrap();
+        let id = desk.id(1);
+        for _ in 0..9 {
+            desk.state.begin_attempt(id, noon()).unwrap();
+        }
+        desk.state.accept_step(id, 1000, noon()).unwrap();
+        desk.state.begin_attempt(id, noon()).unwrap();
+        let before = desk.state.person_by_key(&KeyHash([1; 32])).unwrap().unwrap();
+        let taken = desk.state.give_seed(&tech(), &Seed::generate(), noon());
+        assert!(matches!(taken, Err(StateError::FactorPresent(_))), "{taken:?}");
+        assert_eq!(desk.state.remove_factors(&tech()).unwrap(), Change::Made);
+        assert_eq!(desk.state.remove_factors(&tech()).unwrap(), Change::None);
+        let desk = desk.restart();
+        assert!(matches!(desk.state.begin_attempt(id, noon()).unwrap(), Attempt::NoFactor));
+        let record = desk.state.person(&tech()).unwrap().unwrap();
+        assert_eq!((record.factor, record.failures, record.lock), (FactorPresence::None, 0, Lock::None));
+        assert_ne!(record.person.factors, before.factors, "what was proven before is told apart");
+        let seed = Seed::generate();
+        desk.state.give_seed(&tech(), &seed, noon()).unwrap();
+        let Attempt::Open { seed: given, last_step, .. } = desk.state.begin_attempt(id, noon()).unwrap()
+        else {
+            panic!("no factor")
+        };
+        assert_eq!((given.expose(), last_step), (seed.expose(), Some(1000)), "no step counts twice");
+        let nobody = Handle::parse("nobody").unwrap();
+        assert!(matches!(desk.state.remove_factors(&nobody), Err(StateError::NoSuchPerson(_))));
+        assert!(matches!(desk.state.give_seed(&nobody, &seed, noon()), Err(StateError::NoSuchPerson(_))));
+        desk.state.remove_factors(&tech()).unwrap();
+        desk.state.set_standing(&tech(), Standing::Disabled).unwrap();
+        assert!(matches!(desk.state.give_seed(&tech(), &seed, noon()), Err(StateError::Disabled(_))));
     }
 
     #[test]

@@ -47,11 +47,15 @@ pub enum Happening {
     Retrieved,
     /// A witness could not be given a checkpoint.
     WitnessFailed,
+    /// A person's second factor was removed.
+    FactorRemoved,
+    /// A person without a second factor was given one.
+    FactorGiven,
 }
 
 impl Happening {
     /// Every happening.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::StrangersRefused,
         Self::SignInRefused,
         Self::SignedIn,
@@ -74,6 +78,8 @@ impl Happening {
         Self::Approval,
         Self::Retrieved,
         Self::WitnessFailed,
+        Self::FactorRemoved,
+        Self::FactorGiven,
     ];
 
     /// Its number in the log.
@@ -101,6 +107,8 @@ impl Happening {
             Self::Approval => 20,
             Self::Retrieved => 21,
             Self::WitnessFailed => 22,
+            Self::FactorRemoved => 23,
+            Self::FactorGiven => 24,
         }
     }
 
@@ -116,7 +124,7 @@ mod tests {
     #[test]
     fn numbers_are_single_and_never_change() {
         let codes: Vec<u16> = Happening::ALL.into_iter().map(Happening::code).collect();
-        assert_eq!(codes, (1..=22).collect::<Vec<u16>>());
+        assert_eq!(codes, (1..=24).collect::<Vec<u16>>());
         assert!(Happening::ALL.into_iter().all(|one| Happening::from_code(one.code()) == Some(one)));
         assert_eq!(Happening::from_code(0), None);
     }

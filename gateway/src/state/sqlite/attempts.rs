@@ -102,8 +102,13 @@ pub(super) fn unlock(transaction: &Transaction<'_>, name: &Handle) -> Result<Cha
     if counted.failures == 0 && counted.lock == Lock::None {
         return Ok(Change::None);
     }
-    store(transaction, person.id, 0, Lock::None)?;
+    forget(transaction, person.id)?;
     Ok(Change::Made)
+}
+
+/// Forgets failures and lock.
+pub(super) fn forget(transaction: &Transaction<'_>, person: PersonId) -> Result<(), StateError> {
+    store(transaction, person, 0, Lock::None)
 }
 
 fn store(

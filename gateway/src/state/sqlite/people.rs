@@ -1,10 +1,11 @@
 //! Persons and their keys.
 
 use super::{attempts, bytes, handle, time};
+use crate::factor::Seed;
 use crate::names::Handle;
 use crate::state::{
-    Change, FactorPresence, Import, Imported, KeyHash, Person, PersonId, PersonRecord, Place, Standing,
-    StateError, Vault,
+    Change, FactorEpoch, FactorPresence, Import, Imported, KeyHash, Person, PersonId, PersonRecord, Place,
+    Standing, StateError, Vault,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -52,23 +53,72 @@ fn create(
         params![import.handle.as_str(), now.as_millisecond()],
     )?;
     let id = PersonId(transaction.last_insert_rowid());
-    let sealed = vault.seal(seed_of(id), import.seed.expose())?;
-    transaction.execute(
-        "INSERT INTO factors (person, sealing, seed, added) VALUES (?1, ?2, ?3, ?4)",
-        params![id.0, SEALED, sealed.as_bytes(), now.as_millisecond()],
-    )?;
+    store_seed(transaction, vault, id, &import.seed, now)?;
     transaction.execute("INSERT INTO attempts (person) VALUES (?1)", params![id.0])?;
     Ok(id)
 }
 
+fn store_seed(
+    transaction: &Transaction<'_>,
+    vault: &Vault,
+    person: PersonId,
+    seed: &Seed,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    let sealed = vault.seal(seed_of(person), seed.expose())?;
+    transaction.execute(
+        "INSERT INTO factors (person, sealing, seed, added) VALUES (?1, ?2, ?3, ?4)",
+        params![person.0, SEALED, sealed.as_bytes(), now.as_millisecond()],
+    )?;
+    Ok(())
+}
+
+/// Removes every second factor with the failures and the lock that they
+/// brought. The largest step used stays: no step ever counts twice.
+pub(super) fn remove_factors(transaction: &Transaction<'_>, name: &Handle) -> Result<Change, StateError> {
+    let person = by_handle(transaction, name)?.ok_or_else(|| StateError::NoSuchPerson(name.clone()))?;
+    let removed = transaction.execute("DELETE FROM factors WHERE person = ?1", params![person.id.0])?;
+    if removed == 0 {
+        return Ok(Change::None);
+    }
+    let passed = "UPDATE persons SET factor_epoch = factor_epoch + 1 WHERE id = ?1";
+    transaction.execute(passed, params![person.id.0])?;
+    attempts::forget(transaction, person.id)?;
+    Ok(Change::Made)
+}
+
+pub(super) fn give_seed(
+    transaction: &Transaction<'_>,
+    vault: &Vault,
+    name: &Handle,
+    seed: &Seed,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    let person = by_handle(transaction, name)?.ok_or_else(|| StateError::NoSuchPerson(name.clone()))?;
+    match person.standing {
+        Standing::Enabled => {}
+        Standing::Disabled => return Err(StateError::Disabled(name.clone())),
+    }
+    if has_factor(transaction, person.id)? {
+        return Err(StateError::FactorPresent(name.clone()));
+    }
+    store_seed(transaction, vault, person.id, seed, now)
+}
+
+fn has_factor(transaction: &Transaction<'_>, person: PersonId) -> Result<bool, StateError> {
+    let query = "SELECT EXISTS (SELECT 1 FROM factors WHERE person = ?1)";
+    Ok(transaction.query_row(query, params![person.0], |row| row.get(0))?)
+}
+
 pub(super) fn by_key(transaction: &Transaction<'_>, key: &KeyHash) -> Result<Option<Person>, StateError> {
-    let query = "SELECT p.id, p.handle, p.disabled FROM persons p JOIN keys k ON k.person = p.id
+    let query =
+        "SELECT p.id, p.handle, p.disabled, p.factor_epoch FROM persons p JOIN keys k ON k.person = p.id
                  WHERE k.spki_sha256 = ?1";
     transaction.query_row(query, params![key.0], columns).optional()?.map(person).transpose()
 }
 
 pub(super) fn by_handle(transaction: &Transaction<'_>, name: &Handle) -> Result<Option<Person>, StateError> {
-    let query = "SELECT id, handle, disabled FROM persons WHERE handle = ?1";
+    let query = "SELECT id, handle, disabled, factor_epoch FROM persons WHERE handle = ?1";
     transaction.query_row(query, params![name.as_str()], columns).optional()?.map(person).transpose()
 }
 
@@ -81,7 +131,8 @@ pub(super) fn record(
 }
 
 pub(super) fn all(transaction: &Transaction<'_>) -> Result<Vec<PersonRecord>, StateError> {
-    let mut query = transaction.prepare("SELECT id, handle, disabled FROM persons ORDER BY handle")?;
+    let mut query =
+        transaction.prepare("SELECT id, handle, disabled, factor_epoch FROM persons ORDER BY handle")?;
     let rows = query.query_map([], columns)?.collect::<Result<Vec<_>, _>>()?;
     rows.into_iter().map(|row| complete(transaction, person(row)?)).collect()
 }
@@ -112,10 +163,7 @@ fn complete(transaction: &Transaction<'_>, person: Person) -> Result<PersonRecor
     let keys =
         query.query_map(params![person.id.0], |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>, _>>()?;
     let keys = keys.into_iter().map(|blob| bytes(blob, "key hash").map(KeyHash)).collect::<Result<_, _>>()?;
-    let has_factor = transaction
-        .query_row("SELECT 1 FROM factors WHERE person = ?1", params![person.id.0], |_| Ok(()))
-        .optional()?
-        .is_some();
+    let has_factor = has_factor(transaction, person.id)?;
     let counted = attempts::counted(transaction, person.id)?;
     Ok(PersonRecord {
         created: time(created)?,
@@ -128,11 +176,11 @@ fn complete(transaction: &Transaction<'_>, person: Person) -> Result<PersonRecor
     })
 }
 
-fn columns(row: &Row<'_>) -> rusqlite::Result<(i64, String, i64)> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+fn columns(row: &Row<'_>) -> rusqlite::Result<(i64, String, i64, i64)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
 }
 
-fn person((id, name, disabled): (i64, String, i64)) -> Result<Person, StateError> {
+fn person((id, name, disabled, epoch): (i64, String, i64, i64)) -> Result<Person, StateError> {
     let standing = if disabled == 0 { Standing::Enabled } else { Standing::Disabled };
-    Ok(Person { id: PersonId(id), handle: handle(&name)?, standing })
+    Ok(Person { id: PersonId(id), handle: handle(&name)?, standing, factors: FactorEpoch(epoch) })
 }
