@@ -15,6 +15,7 @@
 
 mod material;
 mod reload;
+mod strict;
 mod trust;
 
 pub(crate) use material::private;

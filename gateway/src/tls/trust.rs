@@ -1,5 +1,6 @@
-//! Judging a certificate chain against one CA and one CRL.
+//! Judging a certificate chain against the CAs and their CRLs.
 
+use super::strict::Strict;
 use jiff::Timestamp;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
@@ -9,7 +10,7 @@ use rustls::{CertificateError, Error, RootCertStore};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One CA with one CRL: the same object judges handshakes and live sign-ins.
+/// The CAs with their CRLs: the same object judges handshakes and live sign-ins.
 #[derive(Debug, Clone)]
 pub struct Trust {
     verifier: Arc<dyn ClientCertVerifier>,
@@ -58,7 +59,7 @@ impl Trust {
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
         // Without this, a CRL past its own end is taken as if it were fresh.
         let verifier = builder.with_crls(crls).enforce_revocation_expiration().build()?;
-        Ok(Self { verifier })
+        Ok(Self { verifier: Arc::new(Strict::new(verifier)) })
     }
 
     pub(crate) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
