@@ -162,8 +162,12 @@ g, person:tech-1@vendor-a, role:press-service
 ";
 
 pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    authority_named("test authority")
+}
+
+pub(crate) fn authority_named(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "test authority");
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()

@@ -1,6 +1,8 @@
 //! The four files read as a whole: CA, CRL, certificate chain, key.
 
 use super::Trust;
+use super::strict::signs_certificates;
+use crate::audit::harmless;
 use crate::problem::Problem;
 use jiff::Timestamp;
 use rustls::RootCertStore;
@@ -8,6 +10,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +27,8 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 pub struct Files {
     /// The CA's certificate, PEM; several while a CA is being replaced.
     pub ca: PathBuf,
-    /// The CA's revocation list, PEM.
+    /// The revocation lists, PEM: one of each CA, and one of each intermediate
+    /// CA whose certificates come with the chain that a client shows.
     pub crl: PathBuf,
     /// The gateway's certificate and what leads to its CA, PEM.
     pub cert: PathBuf,
@@ -49,12 +53,14 @@ pub struct Material {
     key: PrivateKeyDer<'static>,
     /// When the gateway's own certificate expires.
     pub certificate_expires: Timestamp,
-    /// When the CRL says that it was made.
+    /// When the CRL that lapses first says that it was made.
     pub crl_made: Timestamp,
-    /// When the CRL lapses: sign-ins are refused from then on.
+    /// When the first CRL lapses: sign-ins under it are refused from then on.
     pub crl_lapses: Timestamp,
-    /// How many certificates the CRL revokes.
+    /// How many certificates the CRLs revoke.
     pub revoked: usize,
+    /// When each issuer's list was made, by the issuer's name in DER.
+    lists: BTreeMap<Vec<u8>, Timestamp>,
     /// What the three public files are known by.
     pub prints: Prints,
 }
@@ -105,12 +111,13 @@ impl Material {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut problems = Vec::new();
         let authorities = authorities(&files.ca, &contents.ca, now).map_err(|problem| problems.push(problem));
-        let crl = authorities.as_ref().ok().map(|authorities| {
+        let crls = authorities.as_ref().ok().map(|authorities| {
             revocations(&files.crl, &contents.crl, authorities, &provider, now)
                 .map_err(|problem| problems.push(problem))
         });
         let own = own_identity(files, contents, &provider, now).map_err(|problem| problems.push(problem));
-        let (Ok(authorities), Some(Ok(crl)), Ok((chain, key, certificate_expires))) = (authorities, crl, own)
+        let (Ok(authorities), Some(Ok(crls)), Ok((chain, key, certificate_expires))) =
+            (authorities, crls, own)
         else {
             return Err(problems);
         };
@@ -120,20 +127,32 @@ impl Material {
                 .add(authority)
                 .map_err(|error| vec![Problem::new(&files.ca, error.to_string()).key("[tls] ca")])?;
         }
-        let trust = Trust::new(roots, vec![crl.list], provider)
+        let first = crls.iter().min_by_key(|list| list.lapses);
+        let Some((crl_made, crl_lapses)) = first.map(|list| (list.made, list.lapses)) else {
+            return Err(vec![Problem::new(&files.crl, "holds no revocation list").key("[tls] crl")]);
+        };
+        let revoked = crls.iter().map(|list| list.revoked).sum();
+        let lists = crls.iter().map(|list| (list.issuer.clone(), list.made)).collect();
+        let trust = Trust::new(roots, crls.into_iter().map(|list| list.list).collect(), provider)
             .map_err(|error| vec![Problem::new(&files.crl, error.to_string()).key("[tls] crl")])?;
-        let (crl_made, crl_lapses, revoked) = (crl.made, crl.lapses, crl.revoked);
         let prints = Prints {
             authority: recording::log::hash_of(&contents.ca),
             revocation_list: recording::log::hash_of(&contents.crl),
             certificate: recording::log::hash_of(&contents.cert),
         };
-        Ok(Self { trust, chain, key, certificate_expires, crl_made, crl_lapses, revoked, prints })
+        Ok(Self { trust, chain, key, certificate_expires, crl_made, crl_lapses, revoked, lists, prints })
     }
 
     /// The CA and CRL as a judge of certificates.
     pub fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// A list of an issuer that was made before the one in `newer`: both times.
+    pub(super) fn older_list(&self, newer: &Self) -> Option<(Timestamp, Timestamp)> {
+        self.lists.iter().find_map(|(issuer, made)| {
+            newer.lists.get(issuer).filter(|known| made < known).map(|known| (*made, *known))
+        })
     }
 
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
@@ -150,10 +169,9 @@ fn authorities(path: &Path, pem: &[u8], now: Timestamp) -> Result<Vec<Certificat
     let list = certificates(path, key, pem)?;
     for der in &list {
         let certificate = parse_certificate(path, key, der)?;
-        if !certificate.is_ca() {
-            return Err(
-                Problem::new(path, format!("{} is not a CA certificate", certificate.subject())).key(key)
-            );
+        if !certificate.is_ca() || !signs_certificates(&certificate) {
+            let subject = harmless(&certificate.subject().to_string());
+            return Err(Problem::new(path, format!("{subject} is not a CA certificate")).key(key));
         }
         in_time(path, key, &certificate, now)?;
     }
@@ -183,38 +201,73 @@ fn own_identity(
 
 struct Revocations {
     list: CertificateRevocationListDer<'static>,
+    /// The issuer's name in DER, by which a handshake finds the list.
+    issuer: Vec<u8>,
     made: Timestamp,
     lapses: Timestamp,
     revoked: usize,
 }
 
+/// Reads every list of the file. Each CA must have one of its own: without it
+/// all of its certificates would be refused. A list of somebody who is no CA of
+/// ours is an intermediate CA's: nobody but the handshake, which sees that CA's
+/// certificate, can judge its signature, and does.
 fn revocations(
     path: &Path,
     pem: &[u8],
     authorities: &[CertificateDer<'static>],
     provider: &CryptoProvider,
     now: Timestamp,
-) -> Result<Revocations, Problem> {
+) -> Result<Vec<Revocations>, Problem> {
     let refuse = |reason: String| Problem::new(path, reason).key("[tls] crl");
-    let list = CertificateRevocationListDer::from_pem_slice(pem)
-        .map_err(|error| refuse(format!("holds no revocation list in PEM: {error}")))?;
-    let (_, crl) = CertificateRevocationList::from_der(&list)
-        .map_err(|error| refuse(format!("is no revocation list: {error}")))?;
-    if !authorities.iter().any(|authority| signed_by(&crl, authority, provider)) {
-        return Err(refuse("is not signed by the CA".to_owned()).hint("name the CRL of the CA in [tls] ca"));
+    let ders: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(pem).collect();
+    let ders = ders.map_err(|error| refuse(format!("holds no revocation list in PEM: {error}")))?;
+    if ders.is_empty() {
+        return Err(refuse("holds no revocation list in PEM".to_owned()));
     }
-    let made = stamp(crl.last_update()).ok_or_else(|| refuse("has an impossible date".to_owned()))?;
-    let lapses = crl.next_update().and_then(stamp).ok_or_else(|| {
-        refuse("does not say when it lapses (nextUpdate)".to_owned()).hint("issue one that does")
-    })?;
+    let mut lists: Vec<Revocations> = Vec::new();
+    let mut parsed = Vec::new();
+    for der in &ders {
+        let (_, crl) = CertificateRevocationList::from_der(der)
+            .map_err(|error| refuse(format!("is no revocation list: {error}")))?;
+        let list = revocation_list(der, &crl, now).map_err(|(reason, hint)| refuse(reason).hint(hint))?;
+        if lists.iter().any(|other| other.issuer == list.issuer) {
+            let reason = format!("holds two lists of {}", harmless(&crl.issuer().to_string()));
+            return Err(refuse(reason).hint("keep the newer one: only one of them would count"));
+        }
+        lists.push(list);
+        parsed.push(crl);
+    }
+    for authority in authorities {
+        let subject = parse_certificate(path, "[tls] crl", authority)?.subject().to_string();
+        let own = |crl: &CertificateRevocationList<'_>| signed_by(crl, authority, provider);
+        if !parsed.iter().any(own) {
+            let reason = format!("is not signed by the CA: no list of {}", harmless(&subject));
+            return Err(refuse(reason).hint("name the CRL of each CA in [tls] ca"));
+        }
+    }
+    Ok(lists)
+}
+
+fn revocation_list(
+    der: &CertificateRevocationListDer<'static>,
+    crl: &CertificateRevocationList<'_>,
+    now: Timestamp,
+) -> Result<Revocations, (String, &'static str)> {
+    let issue = "issue a new one with the CA";
+    let made = stamp(crl.last_update()).ok_or_else(|| ("has an impossible date".to_owned(), issue))?;
+    let lapses = crl
+        .next_update()
+        .and_then(stamp)
+        .ok_or_else(|| ("does not say when it lapses (nextUpdate)".to_owned(), "issue one that does"))?;
     if made > now {
-        return Err(refuse(format!("is from the future, {made}")).hint("check the clock of both machines"));
+        return Err((format!("is from the future, {made}"), "check the clock of both machines"));
     }
     if lapses <= now {
-        return Err(refuse(format!("lapsed on {lapses}")).hint("issue a new one with the CA"));
+        return Err((format!("lapsed on {lapses}"), issue));
     }
     let revoked = crl.iter_revoked_certificates().count();
-    Ok(Revocations { made, lapses, revoked, list: list.clone() })
+    Ok(Revocations { list: der.clone(), issuer: crl.issuer().as_raw().to_vec(), made, lapses, revoked })
 }
 
 /// Tries the algorithms that a handshake would accept too. Only the CA's key
@@ -291,4 +344,38 @@ pub(crate) fn private(path: &Path, key: &str) -> Result<(), Problem> {
     }
     let problem = Problem::new(path, format!("others may read this secret (mode {mode:03o})")).key(key);
     Err(problem.hint(format!("chmod 600 {}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Plant, authority_named, crl, noon};
+
+    fn told(plant: &Plant) -> Result<Material, String> {
+        let [ca, crl, cert, key] =
+            ["ca.pem", "crl.pem", "gateway.pem", "gateway.key"].map(|name| plant.path(name));
+        let read = Material::read(&Files { ca, crl, cert, key }, noon());
+        read.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn each_ca_has_a_list_of_its_own_and_none_has_two() {
+        let plant = Plant::new();
+        let own = std::fs::read_to_string(plant.path("crl.pem")).unwrap();
+        let second = authority_named("second authority");
+        let both = std::fs::read_to_string(plant.path("ca.pem")).unwrap() + second.pem().as_str();
+        plant.write("ca.pem", &both);
+        let refused = told(&plant).unwrap_err();
+        assert!(refused.contains("is not signed by the CA: no list of CN=second authority"), "{refused}");
+        let sooner = crl(&second, &[7, 8], noon(), 9);
+        plant.write("crl.pem", &format!("{own}{sooner}"));
+        let material = told(&plant).unwrap();
+        let lapses = noon() + jiff::SignedDuration::from_hours(24 * 9);
+        assert_eq!((material.revoked, material.crl_lapses), (2, lapses));
+        plant.write("crl.pem", &format!("{own}{sooner}{sooner}"));
+        let refused = told(&plant).unwrap_err();
+        assert!(refused.contains("holds two lists of CN=second authority"), "{refused}");
+        plant.write("crl.pem", &format!("{own}{sooner}-----BEGIN X509 CRL-----\nMAA=\n"));
+        assert!(told(&plant).is_err(), "half a list is not left out");
+    }
 }

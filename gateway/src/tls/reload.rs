@@ -140,9 +140,8 @@ impl Reloader {
         let material = Material::parse(&self.files, contents, self.clock.wall())?;
         let old = self.current();
         // An older list could make a revoked certificate good again.
-        if material.crl_made < old.material.crl_made {
-            let reason =
-                format!("is older ({}) than the one in use ({})", material.crl_made, old.material.crl_made);
+        if let Some((made, known)) = material.older_list(&old.material) {
+            let reason = format!("is older ({made}) than the one in use ({known})");
             return Err(vec![Problem::new(&self.files.crl, reason).key("[tls] crl")]);
         }
         let server = server_config(&material, &self.windows, Arc::clone(&self.clock))
@@ -188,7 +187,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Plant, Purpose, noon};
+    use crate::fixture::{Plant, Purpose, authority_named, crl, issue, noon};
     use rustls::pki_types::pem::PemObject;
 
     fn reloader(plant: &Plant) -> Reloader {
@@ -243,6 +242,28 @@ mod tests {
         let Look::Refused(problems) = reloader.look() else { panic!("not told") };
         assert!(problems.iter().any(|problem| problem.reason.contains("is older")), "{problems:?}");
         assert_eq!(reloader.verify(&client(&plant, 10)), Err(Unfit::Revoked));
+    }
+
+    #[test]
+    fn nor_can_an_older_list_of_another_ca() {
+        let plant = Plant::new();
+        let second = authority_named("second authority");
+        let both = std::fs::read_to_string(plant.path("ca.pem")).unwrap() + second.pem().as_str();
+        plant.write("ca.pem", &both);
+        let write_lists = |revoked: &[u64], made: Timestamp| {
+            plant.write_crl(&[], noon(), 60);
+            let own = std::fs::read_to_string(plant.path("crl.pem")).unwrap();
+            plant.write("crl.pem", &format!("{own}{}", crl(&second, revoked, made, 70)));
+        };
+        write_lists(&[10], noon());
+        let reloader = reloader(&plant);
+        let issued = issue(&second, 10, Purpose::Client, noon(), 30);
+        let person = vec![CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap()];
+        assert_eq!(reloader.verify(&person), Err(Unfit::Revoked));
+        write_lists(&[], noon() - SignedDuration::from_hours(1));
+        assert_eq!(reloader.look(), Look::Same);
+        assert!(matches!(reloader.look(), Look::Refused(_)));
+        assert_eq!(reloader.verify(&person), Err(Unfit::Revoked));
     }
 
     #[test]
