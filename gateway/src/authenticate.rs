@@ -281,7 +281,9 @@ fn read(accepted: &Accepted) -> Option<Certificate> {
     let (_, certificate) = X509Certificate::from_der(accepted.chain.first()?).ok()?;
     let key = KeyHash::of(certificate.public_key().raw);
     let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
-    let not_after = Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?;
+    // Good for ever (RFC 5280, 4.1.2.5) is a little beyond what a timestamp holds.
+    let not_after = certificate.validity().not_after.timestamp();
+    let not_after = Timestamp::from_second(not_after).unwrap_or(Timestamp::MAX);
     let name = wire::clip(&crate::audit::harmless(name.unwrap_or("unnamed")), wire::LONGEST_NAME).to_owned();
     Some(Certificate { key, name, not_after })
 }
