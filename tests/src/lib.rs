@@ -4,6 +4,8 @@
 //!   every byte as ground truth, and misbehaves on demand;
 //! - [`device`]: the same in a process of its own, for crash tests;
 //! - [`modbus`]: the technician's tool;
+//! - [`house`], [`visitor`]: a gateway within the test whose clock is turned by
+//!   hand, and a client without manners;
 //! - [`crashes`], [`faults`]: a gateway that is killed again and again, and
 //!   what makes disks fail.
 
@@ -13,6 +15,7 @@ pub mod demo;
 pub mod device;
 pub mod evidence;
 pub mod faults;
+pub mod house;
 pub mod interop;
 pub mod modbus;
 pub mod pki;
@@ -20,5 +23,6 @@ pub mod plant;
 pub mod plc;
 pub mod press_line;
 pub mod process;
+pub mod visitor;
 pub mod wireshark;
 pub mod workshop;

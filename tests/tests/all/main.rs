@@ -23,3 +23,4 @@ mod refusals;
 mod second_verifier;
 mod site_log;
 mod strangers;
+mod zoo;
