@@ -7,7 +7,7 @@ own (`read_holding_registers`, `write_register`, ...) or `together` with a
 list of such steps that are all sent before the first answer is awaited.
 Arguments of file records are lists of `[file, record, words in hex]`.
 Prints one JSON line for each step: `{"registers": [...]}`, `{"bits": [...]}`,
-`{"values": [...]}`, `{"identifier": TEXT}`, `{"information": {...}}`,
+`{"values": [...]}`, `{"records": [HEX]}`, `{"identifier": TEXT}`, `{"information": {...}}`,
 `{"done": true}` or `{"exception": CODE}`.
 """
 
@@ -26,6 +26,8 @@ def told(answer):
         return {"registers": answer.registers}
     if getattr(answer, "bits", None):
         return {"bits": answer.bits}
+    if answer.function_code == 20:
+        return {"records": [record.record_data.hex() for record in answer.records]}
     if getattr(answer, "values", None):
         return {"values": answer.values}
     if getattr(answer, "identifier", None):

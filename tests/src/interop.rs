@@ -219,9 +219,24 @@ impl Tools {
         address: SocketAddr,
         steps: &serde_json::Value,
     ) -> anyhow::Result<Vec<serde_json::Value>> {
+        self.tool_with(&[script], address, steps)
+    }
+
+    /// The same with words between the script and the address.
+    ///
+    /// # Errors
+    /// If it fails or does not end.
+    pub fn tool_with(
+        &self,
+        words: &[&str],
+        address: SocketAddr,
+        steps: &serde_json::Value,
+    ) -> anyhow::Result<Vec<serde_json::Value>> {
+        let (script, words) = words.split_first().context("a script is needed")?;
         let mut command = self.script(script);
+        command.args(words).arg(address.to_string());
         let input = serde_json::to_vec(steps)?;
-        let process = Process::start_with_input(script, command.arg(address.to_string()), &input)?;
+        let process = Process::start_with_input(script, &mut command, &input)?;
         let finished = process.finish(crate::process::PATIENCE)?.expect_code(0)?;
         finished.out.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }

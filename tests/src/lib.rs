@@ -18,6 +18,7 @@ pub mod faults;
 pub mod house;
 pub mod interop;
 pub mod modbus;
+pub mod openssh;
 pub mod pki;
 pub mod plant;
 pub mod plc;

@@ -308,6 +308,15 @@ impl<'a> Auditor<'a> {
         run("gatehouse-audit export", &mut command)
     }
 
+    /// Writes a recording for other tools, with what is secret in it.
+    ///
+    /// # Errors
+    /// If the command can't be run at all.
+    pub fn export_all(&self, recording: &Path, format: &str, out: &Path) -> anyhow::Result<Finished> {
+        let mut command = self.command(&["export", "--show-secrets", "--format", format]);
+        run("gatehouse-audit export", command.arg("--out").arg(out).arg(recording))
+    }
+
     /// A command on recordings with the auditor's identity, to be completed.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&binaries().auditor);

@@ -16,8 +16,31 @@ use std::{
 #[derive(Debug)]
 pub struct Capture {
     file: PathBuf,
-    /// The device's port, on which Modbus is spoken.
+    /// The device's port.
     port: u16,
+    spoken: Spoken,
+}
+
+/// What is spoken on the device's port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    /// Modbus/TCP.
+    Modbus,
+    /// S7 communication over ISO on TCP.
+    S7,
+    /// EtherNet/IP.
+    Enip,
+}
+
+impl Spoken {
+    /// The name of Wireshark's dissector.
+    fn dissector(self) -> &'static str {
+        match self {
+            Self::Modbus => "mbtcp",
+            Self::S7 => "tpkt",
+            Self::Enip => "enip",
+        }
+    }
 }
 
 /// One side of a TCP stream as Wireshark puts it together.
@@ -48,7 +71,12 @@ pub fn is_there() -> bool {
 impl Capture {
     /// The capture in `file`, with Modbus on `port`.
     pub fn new(file: &Path, port: u16) -> Self {
-        Self { file: file.to_owned(), port }
+        Self::speaking(file, port, Spoken::Modbus)
+    }
+
+    /// The capture in `file`, with that protocol on `port`.
+    pub fn speaking(file: &Path, port: u16, spoken: Spoken) -> Self {
+        Self { file: file.to_owned(), port, spoken }
     }
 
     /// The fields of each packet that the display filter wants, one line each;
@@ -98,10 +126,13 @@ impl Capture {
     fn command(&self) -> Command {
         let mut command = Command::new("tshark");
         command.arg("-n").arg("-r").arg(&self.file);
-        // Where Modbus is not on its usual port, it has to be told both which
-        // protocol it is and which side serves it.
-        command.arg("-d").arg(format!("tcp.port=={},mbtcp", self.port));
-        command.arg("-o").arg(format!("mbtcp.tcp.port:{}", self.port));
+        // Where a protocol is not on its usual port, it has to be told which it
+        // is, and of Modbus which side serves it.
+        command.arg("-d").arg(format!("tcp.port=={},{}", self.port, self.spoken.dissector()));
+        match self.spoken {
+            Spoken::Modbus => command.arg("-o").arg(format!("mbtcp.tcp.port:{}", self.port)),
+            Spoken::S7 | Spoken::Enip => &mut command,
+        };
         command.args(["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]);
         // What a user has configured does not matter here.
         command.env("HOME", "/nonexistent").env_remove("XDG_CONFIG_HOME");

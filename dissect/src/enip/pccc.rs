@@ -165,6 +165,11 @@ fn logical(
         Act::Read => Values::None,
         Act::Write => Values::Untyped(frame.slice_ref(fields.take(bytes.into())?)),
         Act::Mask if bytes == 2 => masked(fields.short()?, fields.short()?),
+        // One mask for each of the words.
+        Act::Mask if bytes & 1 == 0 => {
+            fields.short()?;
+            Values::Untyped(frame.slice_ref(fields.take(bytes.into())?))
+        }
         Act::Mask => return Err(Flaw::ByteCount { bytes }),
     };
     fields.end()?;

@@ -63,6 +63,16 @@ impl Key {
     }
 }
 
+/// The message, if the same one stands behind it once more with its sequence
+/// count. pycomm3 1.2 writes single tags so; a controller takes the first,
+/// which says itself how long it is. Nothing else may stand there.
+fn said_twice(message: &[u8], sequence: u16) -> Option<&[u8]> {
+    let length = message.len().checked_sub(2)?.checked_div(2)?;
+    let (once, again) = message.split_at_checked(length)?;
+    let (count, again) = again.split_first_chunk::<2>()?;
+    (*count == sequence.to_le_bytes() && once == again).then_some(once)
+}
+
 /// What has been read of a frame.
 struct Decoder<'a> {
     enip: &'a Enip,
@@ -108,7 +118,13 @@ impl Decoder<'_> {
                 let enip = self.enip;
                 let connection = enip.connections.find(connection).ok_or(Flaw::Connection)?;
                 self.key = Key::of_connection(connection.to_client, sequence);
-                self.message(message, 1, Opens::Nothing)?;
+                match (self.message(message, 1, Opens::Nothing), said_twice(message, sequence)) {
+                    (Err(Flaw::Length), Some(once)) => {
+                        self.accesses.clear();
+                        self.message(once, 1, Opens::Nothing)?;
+                    }
+                    (read, _) => read?,
+                }
                 self.route(&connection.route)
             }
         }

@@ -93,6 +93,9 @@ fn write_fragment(mut fields: Fields<'_>, frame: &Bytes) -> Result<(Elements, Va
 }
 
 /// Size of the masks, bits to set, bits to keep: new = (old OR set) AND keep.
+/// Tools made of pycomm3 1.2 write the second mask eight bytes wide whatever
+/// the size; what is too much of it has to keep all, which is what a controller
+/// that reads no further does.
 fn modify(mut fields: Fields<'_>, frame: &Bytes) -> Result<Values, Flaw> {
     let size = fields.short()?;
     let masks = fields.rest();
@@ -100,12 +103,20 @@ fn modify(mut fields: Fields<'_>, frame: &Bytes) -> Result<Values, Flaw> {
         return Err(Flaw::Value { value: size });
     }
     let (set, keep) = (fields.take(size.into())?, fields.take(size.into())?);
-    fields.end()?;
+    let beyond = fields.rest();
+    if !beyond.is_empty()
+        && (beyond.len().saturating_add(keep.len()) != WIDEST || beyond.iter().any(|bits| *bits != 0xFF))
+    {
+        return Err(Flaw::Length);
+    }
     Ok(match (wide(set), wide(keep)) {
         (Some(set), Some(keep)) => Values::Masked { and: keep & !set, or: set & keep },
         _ => Values::Untyped(frame.slice_ref(masks)),
     })
 }
+
+/// Bytes of the widest mask that is one number.
+const WIDEST: usize = 8;
 
 /// Up to eight bytes as one number.
 fn wide(bytes: &[u8]) -> Option<u64> {

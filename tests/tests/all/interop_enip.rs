@@ -2,6 +2,7 @@
 //! mixed traffic, the tool's session usable after each denial, and a recording
 //! that shows every request.
 
+use crate::agreement;
 use recording::Decision;
 use serde_json::json;
 use tests::{
@@ -20,7 +21,7 @@ g, person:tech-1@vendor-a, role:press-service
 ";
 
 /// The bodies of the frames in a tap, with their commands.
-fn frames(tap: &[u8]) -> Vec<(u16, String)> {
+pub(crate) fn frames(tap: &[u8]) -> Vec<(u16, String)> {
     let mut rest = tap;
     let mut frames = Vec::new();
     while let [command, command_high, length, length_high, ..] = rest {
@@ -114,6 +115,7 @@ fn cpppo_works_through_the_gateway_with_the_policy_enforced() {
         "{:?}",
         evidence.judged()
     );
+    assert!(agreement::enip(&workshop, (&recording, device.address()), &[]) >= 20);
     let replay =
         Auditor::of(&workshop).replay(&recording).unwrap().expect_code(0).unwrap().out.to_lowercase();
     for words in [

@@ -2,6 +2,7 @@
 //! s7commplus' likewise: allowed, denied and mixed traffic, the tool's session
 //! usable after each denial, and a recording that shows every request.
 
+use crate::agreement;
 use recording::Decision;
 use serde_json::{Value, json};
 use tests::{
@@ -129,6 +130,12 @@ fn snap7_works_through_the_gateway_with_the_policy_enforced() {
     assert_eq!(count(Decision::Deny), list(&denied).len(), "{:?}", evidence.judged());
     // Connecting and disconnecting are no units.
     assert_eq!(count(Decision::Allow), reached.len() + 2, "{:?}", evidence.judged());
+    // Bytes with a password get out only when they are asked for.
+    let (auditor, out) = (Auditor::of(&workshop), workshop.path("session.pcapng"));
+    let refused = auditor.export(&recording, "pcapng", &out).unwrap().expect_code(4).unwrap();
+    assert!(refused.all().contains("holds a password (set session password)"), "{}", refused.all());
+    assert!(!out.exists());
+    assert!(agreement::s7(&workshop, (&recording, device.address())) >= 20);
     let replay =
         Auditor::of(&workshop).replay(&recording).unwrap().expect_code(0).unwrap().out.to_lowercase();
     for words in [

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails fails the test")]
 
+mod agreement;
 mod bad_configuration;
 mod crashes;
 mod disk;
@@ -11,6 +12,7 @@ mod forgetting;
 mod injected;
 mod interop;
 mod interop_enip;
+mod interop_pycomm3;
 mod interop_s7;
 mod main_job;
 mod misbehaving;

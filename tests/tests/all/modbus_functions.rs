@@ -3,6 +3,7 @@
 //! identification; what is allowed arrives, what is denied does not, and the
 //! recording has the device's answers.
 
+use crate::agreement;
 use recording::Decision;
 use serde_json::json;
 use tests::{
@@ -12,9 +13,15 @@ use tests::{
     workshop::{PRESS_LINE, RULES, TECHNICIAN, Workshop},
 };
 
+/// What pymodbus' server has in every record.
+const DUMMY: &str = "5345525645522044554d4d59205245434f52442e";
+/// So many words, by their bytes, are asked of a record.
+const TEN: &str = "0000000000000000000000000000000000000000";
+
 const FURTHER_RULES: &str = "\
 p, role:press-service, zone:press, modbus:write:holding[0-9], , allow
 p, role:press-service, zone:press, modbus:file-write:file[4], , allow
+p, role:press-service, zone:press, modbus:file-read:file[6], , allow
 p, role:press-service, zone:press, modbus:diagnostic, , allow
 p, *, zone:press, modbus:read:holding[600-699], , deny
 ";
@@ -41,8 +48,13 @@ fn the_less_common_functions_are_judged_forwarded_and_answered() {
         ["diag_get_comm_event_log", {}],
         ["diag_query_data", {"msg": "a537"}],
         ["diag_read_bus_message_count", {}],
+        // pymodbus' server has ten words for every record.
+        ["read_file_record", {"records": [[6, 1, TEN], [6, 40, TEN]]}],
+        ["diag_read_diagnostic_register", {}],
+        ["diag_read_bus_comm_error_count", {}],
+        ["diag_clear_counters", {}],
         // Denied: the masked register, each half of the exchange, the file,
-        // a file that is read, one of two groups, a queue that reaches into
+        // a file that is read, one of two groups either way, a queue that reaches into
         // what may not be read, a restart.
         ["mask_write_register", {"address": 200, "and_mask": 0, "or_mask": 1}],
         ["readwrite_registers", {"read_address": 5, "read_count": 1, "write_address": 300, "values": [1]}],
@@ -50,6 +62,7 @@ fn the_less_common_functions_are_judged_forwarded_and_answered() {
         ["write_file_record", {"records": [[5, 1, "0001"]]}],
         ["write_file_record", {"records": [[4, 1, "0001"], [5, 1, "0001"]]}],
         ["read_file_record", {"records": [[4, 1, "0000"]]}],
+        ["read_file_record", {"records": [[6, 1, TEN], [4, 1, TEN]]}],
         ["read_fifo_queue", {"address": 590}],
         ["diag_restart_communication", {"toggle": true}],
         ["diag_force_listen_only", {"no_response_expected": false}],
@@ -73,13 +86,18 @@ fn the_less_common_functions_are_judged_forwarded_and_answered() {
             done.clone(),
             done.clone(),
             done.clone(),
+            done.clone(),
+            json!({"records": [DUMMY, DUMMY]}),
+            done.clone(),
+            done.clone(),
             done,
             address.clone(),
             address.clone(),
             address.clone(),
             address.clone(),
             address.clone(),
-            function.clone(),
+            address.clone(),
+            address.clone(),
             address,
             function.clone(),
             function,
@@ -101,6 +119,11 @@ fn the_less_common_functions_are_judged_forwarded_and_answered() {
         "0c",
         "080000a537",
         "08000b0000",
+        // It has halved the lengths when it decoded them.
+        "140e0600060001000506000600280005",
+        "0800020000",
+        "08000c0000",
+        "08000a0000",
         "0300c80001",
     ];
     assert_eq!(device.requests().unwrap(), reached);
@@ -110,7 +133,8 @@ fn the_less_common_functions_are_judged_forwarded_and_answered() {
     auditor.verify(&recording).unwrap().expect_code(0).unwrap();
     let evidence = Evidence::open(&workshop, &recording).unwrap();
     let allowed = evidence.judged().iter().filter(|judged| judged.decision == Decision::Allow).count();
-    assert_eq!((evidence.judged().len(), allowed), (22, reached.len()), "{:?}", evidence.judged());
+    assert_eq!((evidence.judged().len(), allowed), (27, reached.len()), "{:?}", evidence.judged());
+    assert!(agreement::modbus(&workshop, (&recording, device.address())) >= 20);
     let replay = auditor.replay(&recording).unwrap().expect_code(0).unwrap().out;
     for words in [
         ["holding[5] = (old and 0xff00) or (0x0012 and not 0xff00)", "-> ok"],
@@ -122,8 +146,13 @@ fn the_less_common_functions_are_judged_forwarded_and_answered() {
         ["read exception status", "-> 0 0 0 0 0 0 0 0"],
         ["return query data", "-> ok"],
         ["return bus message count", "-> 0"],
+        ["file[6.1-6.10] + file-read file[6.40-6.49]", "-> 21317 21078"],
+        ["return diagnostic register", "-> 0"],
+        ["return bus communication error count", "-> 0"],
+        ["clear counters", "-> ok"],
+        ["get comm event counter", "-> "],
         ["restart communications", "DENIED"],
-        ["holding[600]", "DENIED policy.csv:13"],
+        ["holding[600]", "DENIED policy.csv:14"],
         ["file[5.1]", "DENIED"],
     ] {
         let found = replay.lines().any(|line| words.iter().all(|word| line.contains(word)));

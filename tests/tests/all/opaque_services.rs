@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command};
 use tests::{
     binaries::binaries,
-    interop,
+    interop, openssh,
     plant::{Auditor, Gateway},
     process::run,
     workshop::{PRESS_LINE, RULES, TECHNICIAN, Target, Workshop},
@@ -58,6 +58,34 @@ fn ssh_shows_its_versions_and_the_host_key() {
         &["from_client shows ssh.version: SSH-2.0-AsyncSSH_", &format!("from_device shows {key}")],
     );
     assert_told(&replay, &["opened: panel (ssh, port"]);
+}
+
+/// Server and client that nearly everybody uses.
+#[test]
+fn openssh_shows_its_versions_and_the_host_key() {
+    if !openssh::is_there() {
+        return;
+    }
+    let workshop = Workshop::new("127.0.0.1:9".parse().unwrap());
+    let server = openssh::Server::start(&workshop.path("openssh"), "pressure 731").unwrap();
+    let target =
+        Target { service: ("shell".to_owned(), "ssh".to_owned()), ..Target::press_line(server.address()) };
+    workshop.targets(&[target]).unwrap();
+    let rule = "p, role:press-service, zone:press, ssh:use, opaque-accepted, allow\n";
+    workshop.write("policies/policy.csv", &format!("{RULES}{rule}")).unwrap();
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let connection = gateway.import(TECHNICIAN).unwrap().connect(&[PRESS_LINE]).unwrap();
+    let finished = server.client(connection.address()).unwrap();
+    assert_eq!(finished.out, "pressure 731\n", "{finished}\n{}", server.log());
+    connection.end().unwrap().expect_code(0).unwrap();
+    let [recording] = workshop.recordings().unwrap().try_into().unwrap();
+    let auditor = Auditor::of(&workshop);
+    auditor.verify(&recording).unwrap().expect_code(0).unwrap();
+    let show = auditor.show(&recording).unwrap().expect_code(0).unwrap().out;
+    let key = format!("shell ssh.host-key: ssh-ed25519 {}", server.fingerprint());
+    assert_told(&show, &[&key, "ssh.version: SSH-2.0-OpenSSH_", "shell ssh.cipher: "]);
+    let versions = show.lines().filter(|line| line.contains("ssh.version: SSH-2.0-OpenSSH_")).count();
+    assert_eq!(versions, 2, "the server's and the client's: {show}");
 }
 
 #[test]

@@ -138,6 +138,37 @@ fn messages_on_a_connection_need_its_opening_on_this_channel() {
     unopened(dissector.decode(message));
 }
 
+/// What pycomm3 sends for a single write; anything else behind it would reach
+/// the device undecided.
+#[test]
+fn a_message_may_be_said_twice_and_nothing_else_may_follow_it() {
+    let mut dissector = new();
+    open(&mut dissector, 5, &forward_open(0x54, 0xA3, ROUTER));
+    let once = bytes("4d02 9102 4142 c300 0100 4d00");
+    let mut decoded = |message: &[&[u8]]| match dissector.decode(unit(5, 7, &message.concat())).content {
+        Content::Operation(operation) => operation.to_string(),
+        Content::Malformed { why } => why.to_string(),
+    };
+    assert_eq!(decoded(&[&once, &[7, 0], &once]), "write symbol[AB] = 77");
+    let other = bytes("4d02 9102 4142 c300 0100 4e00");
+    let longer = [&once[..], &[0]].concat();
+    for wrong in [
+        [&once[..], &[8, 0], &once],
+        [&once, &[7, 0], &other],
+        [&once, &[7, 0], &once[..11]],
+        [&once, &[7, 0], &longer],
+        [&once, &[], &once],
+    ] {
+        assert_eq!(decoded(&wrong), "malformed write tag: the fields do not fit the length of the frame");
+    }
+    // Where it is all data, it is one message.
+    let data = bytes("4d02 9102 4142 c200 0d00 4d");
+    let whole = [&data[..], &[7, 0], &data[..10]].concat();
+    assert_eq!(decoded(&[&whole]), "write symbol[AB[0-12]] = 77 7 0 77 2 -111 2 65 ...");
+    let unconnected = [&once[..], &[7, 0], &once].concat();
+    assert_eq!(flaw(&unconnected), Flaw::Length);
+}
+
 #[test]
 fn a_connection_through_the_device_stays_a_route() {
     let mut dissector = new();
