@@ -319,7 +319,7 @@ pub(crate) fn enip(workshop: &Workshop, session: (&Path, SocketAddr), tags: &[(u
                 continue;
             }
             let (lower, prefix) = (place.to_lowercase(), wanted.to_lowercase());
-            let rest = lower.strip_prefix(&prefix).ok_or(format!("{place} is not {wanted}"))?;
+            let rest = lower.strip_prefix(&prefix).ok_or_else(|| format!("{place} is not {wanted}"))?;
             if !(rest.is_empty() || prefix.ends_with("table[") || rest.starts_with(['[', ']', '-', '.'])) {
                 return Err(format!("{place} is not {wanted}"));
             }
