@@ -34,7 +34,8 @@ Examples:
   gatehouse-audit replay SESSION.ghr --identity auditor.age
   gatehouse-audit replay SESSION.ghr --identity auditor.age --seek 1m30s --speed 10
   gatehouse-audit replay SESSION.ghr --identity auditor.age --seek 10:31:07 --speed max --json
-  gatehouse-audit replay SESSION.ghr --identity auditor.age --follow --filter 'changes or denied'";
+  gatehouse-audit replay SESSION.ghr --identity auditor.age --follow --filter 'changes or denied'
+  gatehouse-audit replay recordings/*.ghr --identity auditor.age --check";
 
 const SEARCHES: &str = "\
 Examples:
@@ -79,7 +80,9 @@ pub enum Command {
     Verify(Verify),
     /// Tell what happened in a session, at its own pace or another
     ///
-    /// Replaying proves nothing about alterations of what was signed: `verify` does that.
+    /// Replaying proves nothing about alterations of what was signed: `verify` does that. With
+    /// --check nothing is told; the exit code is 1 if a recorded verdict does not follow from the
+    /// recorded bytes and grant.
     #[command(after_help = format!("{REPLAYS}\n\n{WORDS}"))]
     Replay(Replay),
     /// List the requests of recordings that a filter wants
@@ -184,6 +187,10 @@ pub struct Replay {
     /// Show passwords, which are *** otherwise
     #[arg(long)]
     pub show_secrets: bool,
+    /// Tell nothing, but judge every request again under the recorded grant: do the verdicts come
+    /// out as recorded?
+    #[arg(long, conflicts_with_all = ["speed", "seek", "follow", "filter", "show_secrets"])]
+    pub check: bool,
     /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,6 @@
 //! `replay`: tells the story of recordings at their own pace or another, from
-//! any place on, and of one that is still written as it grows.
+//! any place on, and of one that is still written as it grows. With `--check`
+//! it judges the requests again instead.
 
 use crate::arguments::Replay;
 use crate::chronicle::{Chronicle, Secrets, Told, What};
@@ -7,6 +8,7 @@ use crate::exit::Exit;
 use crate::filter::{Facts, Filter, Subject};
 use crate::interrupt::Interrupt;
 use crate::pace::{Pace, Speed};
+use crate::policy::{self, Form};
 use crate::recording_file;
 use crate::row::Who;
 use crate::run::Output;
@@ -26,6 +28,10 @@ pub(crate) fn replay(arguments: &Replay, output: &mut Output<'_>) -> Result<Exit
         return Err(Trouble::FollowsOne(arguments.files.len()));
     }
     let identity = Identity::read(&arguments.identity).map_err(Trouble::key(&arguments.identity))?;
+    if arguments.check {
+        let form = if arguments.json { Form::Json } else { Form::Text };
+        return policy::check(&arguments.files, &identity, form, output);
+    }
     output.interrupt.arm()?;
     let usual = if arguments.follow { Speed::Max } else { Speed::Times(1.0) };
     let speed = arguments.speed.unwrap_or(usual);

@@ -2,7 +2,8 @@
 //! another one.
 
 use super::arguments::Backtest;
-use super::past::{self, Meant, NotTold, PastRequest, Story};
+use super::past::{self, NotTold, PastRequest, Story};
+use super::verdict::{self, Changed, Verdict, line};
 use crate::escape::safe;
 use crate::exit::Exit;
 use crate::run::Output;
@@ -11,7 +12,6 @@ use authz::{Ask, Grant, Policy};
 use dissect::Protocol;
 use recording::{Decision, Identity};
 use serde::Serialize;
-use session::Judgement;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -39,24 +39,6 @@ struct Session {
     /// Requests whose recorded verdict does not follow from the recorded
     /// terms: another version, or not what a gateway wrote.
     not_reproduced: Vec<Changed>,
-}
-
-/// A request that is decided in two ways.
-#[derive(Debug, Serialize)]
-struct Changed {
-    request: u64,
-    at: String,
-    operation: String,
-    was: Verdict,
-    would_be: Verdict,
-}
-
-/// A verdict as it is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Verdict {
-    decision: &'static str,
-    rule: String,
-    reason: String,
 }
 
 pub(super) fn run(arguments: &Backtest, output: &mut Output<'_>) -> Result<Exit, Trouble> {
@@ -90,15 +72,8 @@ impl Session {
         let mut tried = Tried { policy, granted: Vec::new() };
         let (mut changed, mut not_reproduced) = (Vec::new(), Vec::new());
         for request in &past.requests {
-            let was = recorded(request);
-            let then = story.terms.get(request.terms).map(|terms| {
-                judge(request, |operation| Some(session::judge(terms, operation, &request.circumstances)))
-            });
-            if let Some(then) = then
-                && !then.is(&was)
-            {
-                not_reproduced.push(Changed::new(request, was.clone(), then));
-            }
+            let was = verdict::recorded(request);
+            not_reproduced.extend(verdict::not_reproduced(story, request));
             let now = tried.judge(story, request);
             if now.decision != was.decision {
                 changed.push(Changed::new(request, was, now));
@@ -115,15 +90,6 @@ impl Session {
             changed,
             not_reproduced,
         }
-    }
-}
-
-impl Verdict {
-    /// Whether this is what was recorded; a long reason is recorded cut.
-    fn is(&self, recorded: &Self) -> bool {
-        let cut = recorded.reason.strip_suffix('\u{2026}');
-        let reason = self.reason == recorded.reason || cut.is_some_and(|kept| self.reason.starts_with(kept));
-        self.decision == recorded.decision && self.rule == recorded.rule && reason
     }
 }
 
@@ -151,7 +117,7 @@ impl Tried<'_> {
         }
         let granted = self.granted.iter().find(|(own, _)| *own == terms).map(|(_, granted)| granted);
         match granted {
-            Some(Ok(grant)) => judge(request, |operation| {
+            Some(Ok(grant)) => verdict::judge(request, |operation| {
                 let open: BTreeSet<Protocol> =
                     grant.terms().services().map(|(_, protocol)| protocol).collect();
                 open.contains(&operation.protocol)
@@ -161,44 +127,6 @@ impl Tried<'_> {
                 Verdict { decision: Decision::Deny.name(), rule: String::new(), reason: why.clone() }
             }
             None => Verdict { decision: Decision::Deny.name(), rule: String::new(), reason: String::new() },
-        }
-    }
-}
-
-fn recorded(request: &PastRequest) -> Verdict {
-    Verdict { decision: request.decision.name(), rule: request.rule.clone(), reason: request.reason.clone() }
-}
-
-/// A request under some terms; `None` of these where no channel would open.
-fn judge(request: &PastRequest, by: impl Fn(&dissect::Operation) -> Option<Judgement>) -> Verdict {
-    let denied = |reason: &str| Verdict { decision: "deny", rule: String::new(), reason: reason.to_owned() };
-    match &request.meant {
-        Meant::Operation(operation) => by(operation).map_or_else(
-            || denied("no rule lets this person use the service"),
-            |judged| Verdict { decision: word(judged.decision), rule: judged.rule, reason: judged.reason },
-        ),
-        // The gateway refuses it whatever the terms, in its own words.
-        Meant::Malformed => recorded(request),
-        Meant::Lost => denied("its bytes are not in the recording"),
-    }
-}
-
-fn word(decision: session::Decision) -> &'static str {
-    match decision {
-        session::Decision::Allow => Decision::Allow.name(),
-        session::Decision::Deny => Decision::Deny.name(),
-        session::Decision::Needs => Decision::Needs.name(),
-    }
-}
-
-impl Changed {
-    fn new(request: &PastRequest, was: Verdict, would_be: Verdict) -> Self {
-        Self {
-            request: request.number,
-            at: request.at.to_string(),
-            operation: request.text.clone(),
-            was,
-            would_be,
         }
     }
 }
@@ -227,10 +155,4 @@ fn print(told: &Told, output: &mut Output<'_>) -> Result<(), Trouble> {
         }
     }
     Ok(())
-}
-
-fn line(verdict: &Verdict) -> String {
-    let rule = if verdict.rule.is_empty() { String::new() } else { format!(" by {}", verdict.rule) };
-    let reason = if verdict.reason.is_empty() { String::new() } else { format!(": {}", verdict.reason) };
-    format!("{}{rule}{reason}", verdict.decision)
 }

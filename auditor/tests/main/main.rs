@@ -9,6 +9,7 @@ mod exporting;
 mod following;
 mod plant;
 mod reading;
+mod reproducing;
 mod searching;
 mod secrets;
 mod telling;

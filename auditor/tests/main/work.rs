@@ -83,6 +83,7 @@ impl Work {
         let terms = terms();
         let Event::Started(mut begin) = started("tech-1@vendor-a") else { unreachable!() };
         begin.terms = terms.to_bytes().into();
+        "192.0.2.10:50000".clone_into(&mut begin.source);
         begin.assurance = Assurance::CertificateAndTotp.to_string();
         let setup = Setup {
             terms,

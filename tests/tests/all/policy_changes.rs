@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tests::binaries::binaries;
 use tests::modbus::{Answer, Tool};
-use tests::plant::Gateway;
+use tests::plant::{Auditor, Gateway};
 use tests::plc::{Manners, Plc};
 use tests::process::{Finished, run};
 use tests::workshop::{PRESS_LINE, RULES, TECHNICIAN, Workshop};
@@ -66,6 +66,10 @@ fn the_past_is_reproduced_judged_anew_and_learnt_from() {
 
     let same = audit(&workshop, "backtest", &[]).expect_code(0).unwrap();
     assert!(same.out.contains("6 requests, 0 would be decided otherwise"), "{same}");
+    let mut check = Auditor::of(&workshop).command(&["replay", "--check"]);
+    let checked = run("gatehouse-audit replay", check.args(workshop.recordings().unwrap())).unwrap();
+    let checked = checked.expect_code(0).unwrap();
+    assert!(checked.out.contains("6 requests, every verdict comes out the same again"), "{checked}");
     workshop.edit("policies/policy.csv", "value:0..900", "value:700..1000").unwrap();
     let other = audit(&workshop, "backtest", &["--json"]).expect_code(1).unwrap();
     let other: serde_json::Value = serde_json::from_str(&other.out).unwrap();
