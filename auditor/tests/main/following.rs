@@ -56,18 +56,18 @@ fn a_recording_that_is_still_written_is_told_as_it_grows() {
     let mut part = whole[..whole.len() / 2].to_vec();
     part.resize(whole.len() + 4096, 0);
     std::fs::write(plant.path("a.ghr"), part).unwrap();
-    let (file, rest) = (plant.path("a.ghr"), whole.clone());
-    let writer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(400));
-        let mut grown = rest[..rest.len() - 400].to_vec();
-        grown.resize(rest.len() + 4096, 0);
-        std::fs::write(&file, grown).unwrap();
-        std::thread::sleep(Duration::from_millis(400));
-        std::fs::write(&file, rest).unwrap();
-    });
     let words = ["replay", "@a.ghr", "--identity", "@auditor.age", "--follow"];
-    let followed = plant.call(&words);
-    writer.join().unwrap();
+    // Each time it has told all there is, more is written.
+    let mut stages = vec![whole.clone(), [&whole[..whole.len() - 400], &[0; 4496]].concat()];
+    let mut told_before = Vec::new();
+    let followed = plant.call_watched(&words, Interrupt::default(), |told| {
+        if let Some(grown) = stages.pop() {
+            told_before.push(told.len());
+            std::fs::write(plant.path("a.ghr"), grown).unwrap();
+        }
+    });
+    assert!(told_before[0] > 0 && told_before[0] < told_before[1], "{told_before:?}");
+    assert!(told_before[1] < followed.out.len(), "{told_before:?} of {}", followed.out.len());
     let words = ["replay", "@whole.ghr", "--identity", "@auditor.age", "--speed", "max"];
     let told = plant.call(&words);
     assert_eq!((followed.code, followed.err.as_str()), (0, ""));
@@ -79,14 +79,9 @@ fn following_ends_when_it_is_interrupted() {
     let plant = Plant::new();
     plant.record_crash("a.ghr", &work());
     let interrupt = Interrupt::default();
-    let asked = interrupt.clone();
-    let thread = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(300));
-        asked.raise();
-    });
     let words = ["replay", "@a.ghr", "--identity", "@auditor.age", "--follow"];
-    let called = plant.call_until(&words, interrupt);
-    thread.join().unwrap();
+    // When it has told all there is and waits for more.
+    let called = plant.call_watched(&words, interrupt.clone(), |_| interrupt.raise());
     assert_eq!((called.code, called.err.as_str()), (0, ""));
     assert!(called.out.contains("WRITE holding[100] = 731 -> ok") && !called.out.contains("not closed"));
 }

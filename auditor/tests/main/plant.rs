@@ -8,6 +8,7 @@ use recording::{
     Started, Tap, Totals, Writer,
 };
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,24 @@ pub(crate) struct Called {
     pub(crate) code: u8,
     pub(crate) out: String,
     pub(crate) err: String,
+}
+
+/// Standard output under the eyes of `watch`.
+struct Watched<W> {
+    printed: Vec<u8>,
+    watch: W,
+}
+
+impl<W: FnMut(&str)> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.printed.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (self.watch)(std::str::from_utf8(&self.printed).unwrap());
+        Ok(())
+    }
 }
 
 impl Plant {
@@ -43,19 +62,30 @@ impl Plant {
 
     /// Calls the program; a word that begins with `@` is a path in the folder.
     pub(crate) fn call(&self, words: &[&str]) -> Called {
-        self.call_until(words, Interrupt::default())
+        self.call_watched(words, Interrupt::default(), |_| ())
     }
 
     /// The same, with someone who may want it to stop.
     pub(crate) fn call_until(&self, words: &[&str], interrupt: Interrupt) -> Called {
+        self.call_watched(words, interrupt, |_| ())
+    }
+
+    /// The same, with someone who looks on: it flushes whenever it waits for
+    /// more, and what it has printed by then is shown to `watch`.
+    pub(crate) fn call_watched(
+        &self,
+        words: &[&str],
+        interrupt: Interrupt,
+        watch: impl FnMut(&str),
+    ) -> Called {
         let words = words.iter().map(|word| match word.strip_prefix('@') {
             Some(name) => self.path(name).display().to_string(),
             None => (*word).to_owned(),
         });
         let arguments = Arguments::try_parse_from(std::iter::once("gatehouse-audit".to_owned()).chain(words));
-        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let (mut out, mut err) = (Watched { printed: Vec::new(), watch }, Vec::new());
         let exit = run(&arguments.unwrap(), &mut Output { out: &mut out, err: &mut err, interrupt });
-        let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
+        let (out, err) = (String::from_utf8(out.printed).unwrap(), String::from_utf8(err).unwrap());
         Called { code: exit.code(), out, err }
     }
 
