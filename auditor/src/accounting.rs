@@ -43,8 +43,11 @@ pub(crate) fn exit_of(verdict: &Verdict) -> Exit {
 /// anything about it.
 pub(crate) fn account(path: &Path, report: &Report, books: &Books) -> io::Result<Option<Standing>> {
     let Some(header) = &report.header else { return Ok(None) };
-    if matches!(report.verdict, Verdict::Altered { .. }) || !books.is_genuine() {
+    if !books.is_genuine() {
         return Ok(None);
+    }
+    if matches!(report.verdict, Verdict::Altered { .. }) {
+        return holed(path, report, header, books);
     }
     if header.log.origin.is_empty() {
         let text = "it was made by a gateway without a site log: nothing accounts for it";
@@ -57,6 +60,39 @@ pub(crate) fn account(path: &Path, report: &Report, books: &Books) -> io::Result
         Some(account) => in_the_log(path, report, account).map(Some),
         None => Ok(Some(not_in_the_log(report, header, books))),
     }
+}
+
+/// An altered recording, if the gateway found it just so when it was started
+/// after a crash, and a power failure may be all that happened to it. What the
+/// entry says of the bytes behind the last checkpoint that passes is no more
+/// than if they were not there: who had the disk before that start could have
+/// cut them off as well. `None` for any other: altered it stays.
+fn holed(path: &Path, report: &Report, header: &Header, books: &Books) -> io::Result<Option<Standing>> {
+    if !report.could_be_a_power_failure() || against_its_header(header, books).is_some() {
+        return Ok(None);
+    }
+    let account = books.ledger.sessions.get(&Pseudonym::of(&header.session));
+    let found = account.filter(|account| account.ended.is_none()).and_then(|account| account.recovered.as_ref());
+    let Some((_, found)) = found.filter(|(_, found)| found.finding == Finding::Holed) else { return Ok(None) };
+    let started = account.and_then(|account| account.started);
+    if started.is_some_and(|(_, hash)| hash != found.header) || !is_as_found(path, report, found)? {
+        return Ok(None);
+    }
+    let until = stamp(found.signed_until, &TimeZone::UTC);
+    let text = format!(
+        "unclean, as the recovery found it: the gateway entered this very file when it was started after a \
+         crash; a power failure may have lost bytes that were not yet on stable storage; it is complete until \
+         {until}, and nothing behind that counts"
+    );
+    Ok(Some(Standing { exit: Exit::Unclean, text }))
+}
+
+/// Whether the file is to the byte what was found after the crash.
+fn is_as_found(path: &Path, report: &Report, found: &Recovered) -> io::Result<bool> {
+    let signed = report.signed.as_ref().map_or(0, |signed| signed.bytes);
+    let header = report.header_hash.unwrap_or_default();
+    let same = (signed, report.length, header) == (found.signed_bytes, found.bytes, found.header);
+    Ok(same && hash_of_reader(File::open(path)?.take(found.bytes))? == found.hash)
 }
 
 /// A header is signed, so it is a receipt of the log as it stood before.
@@ -125,18 +161,17 @@ fn is_sealed_as(report: &Report, sealing: &Sealing) -> bool {
 
 /// The file must be to the byte what was found after the crash.
 fn recovered_as(path: &Path, report: &Report, found: &Recovered) -> io::Result<Standing> {
-    let signed = report.signed.as_ref().map_or(0, |signed| signed.bytes);
     if found.finding == Finding::Missing {
         return Ok(Standing::no(
             "it was missing when the gateway was started after a crash, and is here now",
         ));
     }
-    let hash = hash_of_reader(File::open(path)?.take(found.whole_bytes))?;
-    let header = report.header_hash.unwrap_or_default();
-    if signed != found.signed_bytes || hash != found.whole_hash || header != found.header {
+    if !is_as_found(path, report, found)? {
+        let signed = report.signed.as_ref().map_or(0, |signed| signed.bytes);
         let text = format!(
-            "it is not what was found after the crash: {} bytes were signed then, {signed} are now",
-            found.signed_bytes
+            "it is not what was found after the crash: {} bytes, {} of them signed, then; {}, {signed} of \
+             them signed, now",
+            found.bytes, found.signed_bytes, report.length
         );
         return Ok(Standing::no(text));
     }
@@ -145,7 +180,7 @@ fn recovered_as(path: &Path, report: &Report, found: &Recovered) -> io::Result<S
         Finding::Clean => (Exit::Done, "sealed"),
         Finding::Untrimmed => (Exit::Unclean, "sealed, its reserved space kept"),
         Finding::Unclean => (Exit::Unclean, "unclean"),
-        Finding::Altered | Finding::Missing => (Exit::No, "altered"),
+        Finding::Altered | Finding::Missing | Finding::Holed => (Exit::No, "altered"),
     };
     let gap = match found.gap {
         Gap::NoStart => "the gateway stopped before its start was entered; nothing was dialled",

@@ -42,8 +42,8 @@ use crate::tree::{self, Hash};
 /// The name of the log's file within its folder.
 pub const LOG_FILE: &str = "site.log";
 
-/// What every log file begins with: the name and the version, 0.
-pub const LOG_MAGIC: [u8; 10] = *b"GATEHLOG\0\0";
+/// What every log file begins with: the name and the version, 1.
+pub const LOG_MAGIC: [u8; 10] = *b"GATEHLOG\x01\0";
 
 /// A session's name in the site log.
 ///
@@ -56,7 +56,7 @@ pub struct Pseudonym(pub [u8; 32]);
 impl Pseudonym {
     /// The pseudonym of a session.
     pub fn of(session: &[u8; 16]) -> Self {
-        Self(tree::sha256(&[b"gatehouse site log 0: session", session]))
+        Self(tree::sha256(&[b"gatehouse site log 1: session", session]))
     }
 }
 

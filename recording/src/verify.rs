@@ -34,6 +34,22 @@ pub struct Report {
     pub verdict: Verdict,
 }
 
+impl Report {
+    /// Whether an alteration is one that a power failure can leave as well:
+    /// behind a checkpoint that passed, frames stop or a later checkpoint does
+    /// not verify, because of the bytes that were not yet on stable storage
+    /// some were kept and earlier ones lost. Nothing here tells a power failure
+    /// from somebody who did the same; what it proves is the signed prefix.
+    pub fn could_be_a_power_failure(&self) -> bool {
+        let Verdict::Altered { offset, fault } = &self.verdict else { return false };
+        let kind = match fault {
+            Fault::Checkpoint(_) | Fault::Chain | Fault::NoFrame => true,
+            Fault::Header(_) | Fault::Key { .. } | Fault::Covers | Fault::Order | Fault::AfterEnd => false,
+        };
+        kind && self.signed.as_ref().is_some_and(|signed| *offset >= signed.bytes)
+    }
+}
+
 /// The part of a recording that a checkpoint covers, with the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedPrefix {

@@ -72,17 +72,17 @@ impl Logged {
     fn recover(&mut self, begun: &Begun) {
         let file = fs::read(self.plant.path(&begun.name)).unwrap();
         let report = recording::verify(std::io::Cursor::new(&file), self.plant.signer().public()).unwrap();
+        let holed = report.could_be_a_power_failure();
         let signed = report.signed.unwrap();
-        let whole = signed.bytes + report.tail.bytes;
         self.enter(LogEntry::SessionRecovered(Recovered {
             session: begun.session,
             header: report.header_hash.unwrap(),
             gap: Gap::NoEnd,
-            finding: Finding::Unclean,
+            finding: if holed { Finding::Holed } else { Finding::Unclean },
             signed_bytes: signed.bytes,
             signed_until: signed.time,
-            whole_bytes: whole,
-            whole_hash: hash_of(&file[..usize::try_from(whole).unwrap()]),
+            bytes: report.length,
+            hash: hash_of(&file),
         }));
     }
 
@@ -141,8 +141,9 @@ fn what_broke_off_is_uncertain_until_it_is_accounted_for_and_then_guarded_to_the
     assert!(called.out.contains("it is complete until 2026-10-31T10:31:07.500+00:00"), "{}", called.out);
     let whole = fs::read(logged.plant.path("a.ghr")).unwrap();
     let written = usize::try_from(begun.writer.position().bytes).unwrap();
-    // The frames that no checkpoint covers are guarded as well.
-    for place in [written - 1, written - 200] {
+    // The frames that no checkpoint covers are guarded as well, and what was
+    // reserved behind them.
+    for place in [written - 1, written - 200, whole.len() - 1] {
         let mut changed = whole.clone();
         changed[place] ^= 1;
         fs::write(logged.plant.path("a.ghr"), &changed).unwrap();
@@ -151,6 +152,107 @@ fn what_broke_off_is_uncertain_until_it_is_accounted_for_and_then_guarded_to_the
     fs::write(logged.plant.path("a.ghr"), &whole[..written - 100]).unwrap();
     assert_eq!(logged.verify(&["@a.ghr"]).code, 1, "cut");
     assert_eq!(logged.plant.call(&["verify", "@a.ghr", "--key", "@signing.pub"]).code, 3, "by itself");
+}
+
+/// A recording that ran on: three checkpoints, and frames between them. Gives
+/// where the first of these checkpoints ends and the last frame begins.
+fn run_on(begun: &mut Begun) -> (usize, usize) {
+    let first = begun.newest.position.bytes;
+    begun.writer.append(&more()).unwrap();
+    begun.writer.append_signed(&more(), moment(150)).unwrap();
+    let last = begun.writer.append(&more()).unwrap().bytes;
+    begun.newest = begun.writer.checkpoint(moment(180)).unwrap();
+    (usize::try_from(first).unwrap(), usize::try_from(last).unwrap())
+}
+
+/// Writes zeros over the bytes between two checkpoints, as a power failure
+/// leaves pages that it lost.
+fn lose(plant: &Plant, name: &str, from: usize, to: usize) -> Vec<u8> {
+    let mut content = fs::read(plant.path(name)).unwrap();
+    content[from..to].fill(0);
+    fs::write(plant.path(name), &content).unwrap();
+    content
+}
+
+#[test]
+fn what_a_power_failure_tore_is_unclean_as_the_recovery_found_it_and_nothing_else_is() {
+    let mut logged = Logged::new();
+    let mut begun = logged.begin("a.ghr");
+    let (first, last) = run_on(&mut begun);
+    let whole = fs::read(logged.plant.path("a.ghr")).unwrap();
+    let holed = lose(&logged.plant, "a.ghr", first + 20, last);
+    assert_eq!(logged.plant.call(&["verify", "@a.ghr", "--key", "@signing.pub"]).code, 1, "by itself");
+    assert_eq!(logged.verify(&["@a.ghr"]).code, 1, "nobody has accounted for it");
+    logged.recover(&begun);
+    let called = logged.verify(&["@a.ghr"]);
+    assert_eq!(called.code, 2, "{}", called.out);
+    assert!(called.out.contains("unclean, as the recovery found it"), "{}", called.out);
+    assert!(called.out.contains("it is complete until 2026-10-31T10:31:07.500+00:00"), "{}", called.out);
+    assert_eq!(logged.plant.call(&["verify", "@a.ghr", "--key", "@signing.pub"]).code, 1, "by itself");
+
+    // Whatever is done to it afterwards is found: what was lost put back, a
+    // bit anywhere, a byte more, all of it cut off behind the checkpoint.
+    let mut changed = vec![whole.clone(), [&holed[..], &[0]].concat(), holed[..first].to_vec()];
+    for place in [first - 1, first + 19, first + 20, last - 1, last, holed.len() - 1] {
+        let mut one = holed.clone();
+        one[place] ^= 1;
+        changed.push(one);
+    }
+    for (number, content) in changed.iter().enumerate() {
+        fs::write(logged.plant.path("a.ghr"), content).unwrap();
+        assert_eq!(logged.verify(&["@a.ghr"]).code, 1, "change {number}");
+    }
+    fs::write(logged.plant.path("a.ghr"), &holed).unwrap();
+    assert_eq!(logged.verify(&["@a.ghr"]).code, 2);
+
+    // Who did it himself, before the recovery, is found by a later checkpoint.
+    logged.receipt("r.receipt", Some(&begun.newest.note));
+    let called = logged.verify(&["@a.ghr", "--receipt", "@r.receipt"]);
+    assert!(called.code == 1 && called.out.contains("it was cut"), "{}", called.out);
+}
+
+#[test]
+fn a_hole_is_no_excuse_where_the_log_has_the_end_or_another_finding() {
+    // Its end is in the log: all of it was on stable storage.
+    let mut logged = Logged::new();
+    let mut begun = logged.begin("a.ghr");
+    let (first, last) = run_on(&mut begun);
+    let Begun { name, writer, session, newest } = begun;
+    let sealed = writer.finish(moment(200), "over").unwrap();
+    logged.end(session, &sealed);
+    lose(&logged.plant, &name, first + 20, last);
+    let again = logged.plant.begin("other.ghr", logged.log.newest().position.clone());
+    logged.recover(&Begun { name, writer: again, session, newest });
+    assert_eq!(logged.verify(&["@a.ghr", "--excerpt"]).code, 1);
+
+    // It was found altered otherwise: in front of any checkpoint.
+    let mut logged = Logged::new();
+    let begun = logged.begin("a.ghr");
+    lose(&logged.plant, "a.ghr", 90, 100);
+    let file = fs::read(logged.plant.path("a.ghr")).unwrap();
+    let report = recording::verify(std::io::Cursor::new(&file), logged.plant.signer().public()).unwrap();
+    assert!(!report.could_be_a_power_failure(), "{report:?}");
+    for finding in [Finding::Altered, Finding::Holed] {
+        logged.enter(LogEntry::SessionRecovered(Recovered {
+            session: begun.session,
+            header: report.header_hash.unwrap(),
+            gap: Gap::NoEnd,
+            finding,
+            signed_bytes: 0,
+            signed_until: moment(0).wall,
+            bytes: report.length,
+            hash: hash_of(&file),
+        }));
+        assert_eq!(logged.verify(&["@a.ghr"]).code, 1, "{finding:?}");
+    }
+    // Found to be unclean, and holed since.
+    let mut logged = Logged::new();
+    let mut begun = logged.begin("a.ghr");
+    let (first, last) = run_on(&mut begun);
+    logged.recover(&begun);
+    assert_eq!(logged.verify(&["@a.ghr"]).code, 2);
+    lose(&logged.plant, "a.ghr", first + 20, last);
+    assert_eq!(logged.verify(&["@a.ghr"]).code, 1);
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn survives_a_power_cut(world: &World, dice: &mut Dice, what: &str) {
     let report = checked(&file);
     if let Verdict::Altered { offset, fault } = &report.verdict {
         let stable = world.disk.stable();
+        assert!(report.could_be_a_power_failure(), "{what}: found to be altered: {report:?}");
         assert!(
             next_frame(&world.disk.content(), *offset) >= stable,
             "{what}: {offset} of {stable}: {fault}"

@@ -11,7 +11,7 @@ use crate::office::Office;
 use crate::record::file_name;
 use jiff::Timestamp;
 use recording::log::{Finding, Gap, Ledger, LogEntry, Pseudonym, Recovered, hash_of};
-use recording::{PublicKey, Report, Verdict};
+use recording::{PublicKey, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
@@ -114,12 +114,16 @@ fn tell(office: &Office, todo: &Todo, found: &Recovered) -> Result<(), String> {
     let why = match (found.gap, found.finding) {
         (_, Finding::Missing) => "its recording is missing: it was deleted or never reached the disk",
         (_, Finding::Altered) => "its recording is not what was signed",
+        (_, Finding::Holed) => {
+            "its recording is whole up to a checkpoint and lacks signed bytes behind it, as a power failure \
+             can leave it, or somebody who had the disk"
+        }
         (Gap::NoStart, _) => "the gateway stopped before the session was logged; nothing was dialled",
         (Gap::NoEnd, _) => "the gateway stopped while the session ran",
         (Gap::EndNotLogged, _) => "the gateway stopped after the recording was sealed",
         (Gap::ReceiptNotGiven, _) => "the gateway stopped before the receipt was given",
     };
-    if matches!(found.finding, Finding::Missing | Finding::Altered) {
+    if matches!(found.finding, Finding::Missing | Finding::Altered | Finding::Holed) {
         office.audit.alarm().raise(&format!("{}: {why}", todo.name()));
     }
     let what = format!("{} bytes are signed, until {}", found.signed_bytes, found.signed_until);
@@ -149,8 +153,8 @@ fn examine(session: Pseudonym, path: Option<&Path>, gap: Gap, key: &PublicKey) -
         finding: Finding::Missing,
         signed_bytes: 0,
         signed_until: Timestamp::UNIX_EPOCH,
-        whole_bytes: 0,
-        whole_hash: hash_of(&[]),
+        bytes: 0,
+        hash: hash_of(&[]),
     };
     let Some(path) = path else { return Ok(nothing) };
     let report = recording::verify(File::open(path)?, key)?;
@@ -159,28 +163,23 @@ fn examine(session: Pseudonym, path: Option<&Path>, gap: Gap, key: &PublicKey) -
         Verdict::Clean => Finding::Clean,
         Verdict::Untrimmed => Finding::Untrimmed,
         Verdict::Unclean => Finding::Unclean,
+        Verdict::Altered { .. } if report.could_be_a_power_failure() => Finding::Holed,
         Verdict::Altered { .. } => Finding::Altered,
     };
     let gap = match (gap, finding) {
         (Gap::NoEnd, Finding::Clean | Finding::Untrimmed) => Gap::EndNotLogged,
         (gap, _) => gap,
     };
-    let whole_bytes = whole(&report);
     Ok(Recovered {
         header: report.header_hash.unwrap_or_default(),
         gap,
         finding,
         signed_bytes: signed.map_or(0, |signed| signed.bytes),
         signed_until: signed.map_or(Timestamp::UNIX_EPOCH, |signed| signed.time),
-        whole_bytes,
-        whole_hash: recording::log::hash_of_reader(File::open(path)?.take(whole_bytes))?,
+        bytes: report.length,
+        hash: recording::log::hash_of_reader(File::open(path)?.take(report.length))?,
         ..nothing
     })
-}
-
-/// Bytes up to the last whole frame that follows on what is signed.
-fn whole(report: &Report) -> u64 {
-    report.signed.as_ref().map_or(0, |signed| signed.bytes.saturating_add(report.tail.bytes))
 }
 
 /// The recordings of a folder by their sessions' pseudonyms.

@@ -124,10 +124,10 @@ pub struct Recovered {
     pub signed_bytes: u64,
     /// When that checkpoint was signed; the epoch's begin where there is none.
     pub signed_until: Timestamp,
-    /// Bytes up to the end of the last whole frame.
-    pub whole_bytes: u64,
-    /// SHA-256 over those.
-    pub whole_hash: Hash,
+    /// The file's length.
+    pub bytes: u64,
+    /// SHA-256 over the whole file, as it was found.
+    pub hash: Hash,
 }
 
 /// Where the order of a session broke off.
@@ -156,6 +156,9 @@ pub enum Finding {
     Altered,
     /// Not there.
     Missing,
+    /// Genuine up to a checkpoint; behind it signed bytes are missing, as a
+    /// power failure leaves it that kept later pages and lost earlier ones.
+    Holed,
 }
 
 /// What a key is for.
@@ -187,7 +190,8 @@ impl Gap {
 }
 
 impl Finding {
-    const ALL: [Self; 5] = [Self::Clean, Self::Untrimmed, Self::Unclean, Self::Altered, Self::Missing];
+    const ALL: [Self; 6] =
+        [Self::Clean, Self::Untrimmed, Self::Unclean, Self::Altered, Self::Missing, Self::Holed];
 
     fn code(self) -> u8 {
         match self {
@@ -196,6 +200,7 @@ impl Finding {
             Self::Unclean => 2,
             Self::Altered => 3,
             Self::Missing => 4,
+            Self::Holed => 5,
         }
     }
 }
@@ -310,8 +315,8 @@ impl Recovered {
         out.push(self.finding.code());
         out.extend_from_slice(&self.signed_bytes.to_le_bytes());
         out.extend_from_slice(&self.signed_until.as_millisecond().to_le_bytes());
-        out.extend_from_slice(&self.whole_bytes.to_le_bytes());
-        out.extend_from_slice(&self.whole_hash);
+        out.extend_from_slice(&self.bytes.to_le_bytes());
+        out.extend_from_slice(&self.hash);
     }
 }
 
@@ -370,8 +375,8 @@ impl Fields<'_> {
             finding: self.one_of(&Finding::ALL, Finding::code)?,
             signed_bytes: self.number()?,
             signed_until: self.time()?,
-            whole_bytes: self.number()?,
-            whole_hash: self.array()?,
+            bytes: self.number()?,
+            hash: self.array()?,
         })
     }
 
@@ -431,8 +436,8 @@ pub(super) mod tests {
                 finding: Finding::Unclean,
                 signed_bytes: 1000,
                 signed_until: Timestamp::from_millisecond(1_773_144_000_123).unwrap(),
-                whole_bytes: 1200,
-                whole_hash: [0x44; 32],
+                bytes: 1200,
+                hash: [0x44; 32],
             }),
             LogEntry::TailDropped { offset: 77, bytes: 5, hash: [0x7d; 32] },
             LogEntry::PolicyApplied { policy: [0x90; 32], told },

@@ -51,11 +51,13 @@ pub enum Happening {
     FactorRemoved,
     /// A person without a second factor was given one.
     FactorGiven,
+    /// Lines of the audit file were lost: its disk failed or was too slow.
+    LinesLost,
 }
 
 impl Happening {
     /// Every happening.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::StrangersRefused,
         Self::SignInRefused,
         Self::SignedIn,
@@ -80,6 +82,7 @@ impl Happening {
         Self::WitnessFailed,
         Self::FactorRemoved,
         Self::FactorGiven,
+        Self::LinesLost,
     ];
 
     /// Its number in the log.
@@ -109,6 +112,7 @@ impl Happening {
             Self::WitnessFailed => 22,
             Self::FactorRemoved => 23,
             Self::FactorGiven => 24,
+            Self::LinesLost => 25,
         }
     }
 
@@ -124,7 +128,8 @@ mod tests {
     #[test]
     fn numbers_are_single_and_never_change() {
         let codes: Vec<u16> = Happening::ALL.into_iter().map(Happening::code).collect();
-        assert_eq!(codes, (1..=24).collect::<Vec<u16>>());
+        assert_eq!(codes, (1..=25).collect::<Vec<u16>>());
+        assert_eq!(codes, (1..=25).collect::<Vec<u16>>());
         assert!(Happening::ALL.into_iter().all(|one| Happening::from_code(one.code()) == Some(one)));
         assert_eq!(Happening::from_code(0), None);
     }

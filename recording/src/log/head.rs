@@ -60,8 +60,14 @@ impl LogHead {
         format!("{}\n{}\n{root}\ntime {:.3}\n", self.log.origin(), self.size, self.time)
     }
 
-    /// Signs the head and gives the note.
-    pub(super) fn sign(&self, key: &SigningKey) -> Result<String, CheckpointError> {
+    /// Signs the head and gives the note. A gateway signs what [`LogWriter`]
+    /// has written, nothing else.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] where the library refuses.
+    ///
+    /// [`LogWriter`]: super::LogWriter
+    pub fn sign(&self, key: &SigningKey) -> Result<String, CheckpointError> {
         signed_note(&self.text(), key)
     }
 

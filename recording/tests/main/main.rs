@@ -14,6 +14,7 @@ mod disk;
 mod failing;
 #[allow(dead_code, reason = "other crates' tests use it too")]
 mod format;
+mod log_vectors;
 mod mutations;
 mod round;
 mod sample;

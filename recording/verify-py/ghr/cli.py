@@ -14,6 +14,7 @@ from .chain import Report, verify
 from .entries import Inside
 from .events import TAPS
 from .layout import Source
+from .log import MAX_RECEIPT, BadReceipt, Head, LogReport, read_receipt, verify_log
 from .notes import MAX_KEY_FILE, BadKey, PublicKey
 
 ALTERED = 1
@@ -28,8 +29,14 @@ exit codes, of several files the first that fits:
   2  valid and closed, blank space behind it
   0  valid and clean
 
-example:
+with --log, of the site log alone:
+  1  altered, or a receipt does not lead to it
+  3  sound or torn; without a receipt, entries at its end may have been cut off
+  0  sound, and every receipt leads to it
+
+examples:
   python3 verify.py recordings/*.ghr --key signing.pub --json
+  python3 verify.py --log log --receipt SESSION.receipt --key signing.pub
 """
 
 
@@ -113,6 +120,49 @@ class Checked:
         return out
 
 
+def check_log(path: str, key: PublicKey, receipts: list[tuple[str, Head]]) -> tuple[int, dict[str, object]]:
+    """Verify the site log of a folder; its exit code and one object. Never raises for its content."""
+    file = os.path.join(path, "site.log")
+    sizes = {head.size for _, head in receipts}
+    try:
+        with open(file, "rb", buffering=0, opener=_open_without_waiting) as raw:
+            report = verify_log(Source.of_file(raw), key, sizes)
+    except OSError as problem:
+        return UNCHECKED, {"file": file, "exit": UNCHECKED, "problem": problem.strerror or str(problem)}
+    code = report.exit_code(head for _, head in receipts)
+    return code, _log_as_json(file, code, report, receipts)
+
+
+def _log_as_json(
+    file: str, code: int, report: LogReport, receipts: list[tuple[str, Head]]
+) -> dict[str, object]:
+    return {
+        "file": file,
+        "exit": code,
+        "answer": report.answer.value,
+        "offset": report.offset,
+        "reason": report.reason,
+        "log": report.log.hex() if report.log else None,
+        "entries": report.entries,
+        "signed_bytes": report.signed_end,
+        "signed_until": report.signed_until,
+        "receipts": {name: report.leads(head).value for name, head in receipts},
+    }
+
+
+def _log_lines(found: dict[str, object]) -> str:
+    name = ascii(found["file"])[1:-1]
+    if "problem" in found:
+        return f"{name}: not checked: {found['problem']}"
+    at = "" if found["offset"] is None else f" at offset {found['offset']}"
+    lines = [f"{name}: {found['answer']}{at}: {found['reason']}"]
+    lines.append(f"  {found['entries']} entries, signed until {found['signed_until']}, to byte {found['signed_bytes']}")
+    receipts = found["receipts"]
+    assert isinstance(receipts, dict)
+    lines.extend(f"  receipt {ascii(receipt)[1:-1]}: {lead}" for receipt, lead in receipts.items())
+    return "\n".join(lines)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -144,13 +194,21 @@ def main(arguments: Sequence[str]) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", nargs="+", metavar="FILE", help="a recording")
+    parser.add_argument("file", nargs="*", metavar="FILE", help="a recording")
     parser.add_argument("--key", required=True, metavar="PUB", help="file of the signing key's public part")
     parser.add_argument(
         "--identity", action="append", default=[], metavar="AGE", help="file of age identities; may be repeated"
     )
+    parser.add_argument("--log", metavar="DIR", help="folder of the site log, which is checked by itself")
+    parser.add_argument(
+        "--receipt", action="append", default=[], metavar="R", help="a receipt of the site log; may be repeated"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per file and line")
     chosen = parser.parse_args(arguments)
+    if not chosen.file and not chosen.log:
+        parser.error("name a recording, or a folder by --log")
+    if chosen.receipt and not chosen.log:
+        parser.error("--receipt says something of a site log: name its folder by --log")
     try:
         key = PublicKey.parse(_small_file(chosen.key, MAX_KEY_FILE))
         identities = [
@@ -158,10 +216,18 @@ def main(arguments: Sequence[str]) -> int:
             for path in chosen.identity
             for identity in read_identities(_small_file(path, MAX_IDENTITY_FILE).decode("ascii", "replace"))
         ]
-    except (OSError, BadKey, BadIdentity) as problem:
-        print(f"verify.py: key or identity: {problem}", file=sys.stderr)
+        receipts = [
+            (path, head) for path in chosen.receipt for head in read_receipt(_small_file(path, MAX_RECEIPT), key)
+        ]
+    except (OSError, BadKey, BadIdentity, BadReceipt) as problem:
+        print(f"verify.py: key, identity or receipt: {problem}", file=sys.stderr)
         return UNCHECKED
     codes: set[int] = set()
+    if chosen.log:
+        code, found = check_log(chosen.log, key, receipts)
+        codes.add(code)
+        if not _say(json.dumps(found) if chosen.json else _log_lines(found)):
+            return UNCHECKED
     for path in chosen.file:
         checked = check(path, key, identities)
         codes.add(checked.exit_code)

@@ -55,7 +55,7 @@ class PublicKey:
         name, spelled_id, spelled_key = parts
         if not name or not is_name(name):
             raise BadKey("the key's name is not 1 to 255 bytes of graphic ASCII")
-        raw = _base64(spelled_key)
+        raw = from_base64(spelled_key)
         if raw is None or len(raw) != 33 or raw[:1] != ED25519:
             raise BadKey("not the base64 of 0x01 and an Ed25519 public key of 32 bytes")
         key_id = hashlib.sha256(name + b"\n" + raw).digest()[:4]
@@ -97,7 +97,7 @@ def find_note(source: Source, begin: int, key: PublicKey) -> int | None:
     Every place counts. A note has no second beginning inside, so each byte is
     read once and each signature checked once.
     """
-    for offset in _places_of(source, begin, ORIGIN):
+    for offset in places_of(source, begin, ORIGIN):
         window = source.read(offset, min(MAX_NOTE, source.size - offset))
         match = _NOTE.match(window)
         if match is not None and isinstance(_verify(match, key), Note):
@@ -106,11 +106,11 @@ def find_note(source: Source, begin: int, key: PublicKey) -> int | None:
 
 
 def _verify(match: re.Match[bytes], key: PublicKey) -> Note | str:
-    root = _base64(match["root"])
-    signature = _base64(match["signature"])
+    root = from_base64(match["root"])
+    signature = from_base64(match["signature"])
     if root is None or signature is None:
         return "base64 with bits behind its end"
-    if not _is_time(match["time"]):
+    if not is_time(match["time"]):
         return "a time that does not exist"
     if match["name"] != key.name or signature[:4] != key.key_id:
         return "signed by another key"
@@ -125,7 +125,7 @@ def _verify(match: re.Match[bytes], key: PublicKey) -> Note | str:
     )
 
 
-def _places_of(source: Source, begin: int, word: bytes) -> Iterator[int]:
+def places_of(source: Source, begin: int, word: bytes) -> Iterator[int]:
     """Every offset from `begin` on where the word stands, in order."""
     overlap = len(word) - 1
     while begin < source.size:
@@ -137,7 +137,7 @@ def _places_of(source: Source, begin: int, word: bytes) -> Iterator[int]:
         begin += SCAN_STEP
 
 
-def _base64(spelled: bytes) -> bytes | None:
+def from_base64(spelled: bytes) -> bytes | None:
     """RFC 4648 section 4 with padding, and no second spelling of the same bytes."""
     try:
         raw = base64.b64decode(spelled, validate=True)
@@ -146,7 +146,8 @@ def _base64(spelled: bytes) -> bytes | None:
     return raw if base64.b64encode(raw) == spelled else None
 
 
-def _is_time(spelled: bytes) -> bool:
+def is_time(spelled: bytes) -> bool:
+    """Whether the calendar has it."""
     try:
         datetime.strptime(spelled.decode(), "%Y-%m-%dT%H:%M:%S.%fZ")
     except ValueError:

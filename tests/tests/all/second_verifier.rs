@@ -61,6 +61,14 @@ fn both_agree_on_a_real_recording_and_changed_copies_of_it() {
     let totals = &answer["inside"]["totals"];
     assert_eq!((&totals["from_client"], &totals["to_device"]), (&36.into(), &24.into()), "{answer}");
 
+    // The site log of the running gateway, with the technician's receipt.
+    let mut receipts = std::fs::read_dir(workshop.path("receipts")).unwrap();
+    let receipt = receipts.next().unwrap().unwrap().path();
+    let mut command = tools.in_second_verifier();
+    command.arg("verify.py").arg("--log").arg(workshop.path("log")).arg("--key").arg(&key);
+    let said = run("verify.py", command.arg("--receipt").arg(receipt));
+    assert!(said.contains(": sound: ") && said.ends_with(": here\n"), "{said}");
+
     let said = compare(tools, recording.parent().unwrap(), &key, 1500);
     assert!(said.contains("1501 files") && said.contains(", 0 disagreements"), "{said}");
 }
