@@ -72,8 +72,11 @@ fn holed(path: &Path, report: &Report, header: &Header, books: &Books) -> io::Re
         return Ok(None);
     }
     let account = books.ledger.sessions.get(&Pseudonym::of(&header.session));
-    let found = account.filter(|account| account.ended.is_none()).and_then(|account| account.recovered.as_ref());
-    let Some((_, found)) = found.filter(|(_, found)| found.finding == Finding::Holed) else { return Ok(None) };
+    let found =
+        account.filter(|account| account.ended.is_none()).and_then(|account| account.recovered.as_ref());
+    let Some((_, found)) = found.filter(|(_, found)| found.finding == Finding::Holed) else {
+        return Ok(None);
+    };
     let started = account.and_then(|account| account.started);
     if started.is_some_and(|(_, hash)| hash != found.header) || !is_as_found(path, report, found)? {
         return Ok(None);

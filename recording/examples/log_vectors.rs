@@ -78,7 +78,8 @@ fn written(key: &Arc<SigningKey>, groups: &[Vec<LogEntry>]) -> Result<(Vec<u8>, 
     let (mut log, _) = LogWriter::open(file, existing, Arc::clone(key), at(0)?)?;
     let mut notes = vec![log.newest().note.clone()];
     for (second, group) in (1..).zip(groups) {
-        let entries: Vec<_> = group.iter().map(|entry| Ok((at(second)?, entry.clone()))).collect::<Result<_>>()?;
+        let entries: Vec<_> =
+            group.iter().map(|entry| Ok((at(second)?, entry.clone()))).collect::<Result<_>>()?;
         notes.push(log.append(&entries, at(second)?)?.note);
     }
     Ok((std::fs::read(&path)?, notes))
@@ -253,4 +254,3 @@ fn expectation(content: &[u8], key: &PublicKey, receipts: &[(&str, Receipt)]) ->
         "receipts": leads,
     }))
 }
-

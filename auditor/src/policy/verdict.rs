@@ -66,10 +66,7 @@ pub(super) fn recorded(request: &PastRequest) -> Verdict {
 }
 
 /// A request under some terms; `None` of these where no channel would open.
-pub(super) fn judge(
-    request: &PastRequest,
-    by: impl Fn(&dissect::Operation) -> Option<Judgement>,
-) -> Verdict {
+pub(super) fn judge(request: &PastRequest, by: impl Fn(&dissect::Operation) -> Option<Judgement>) -> Verdict {
     match &request.meant {
         Meant::Operation(operation) => by(operation).map_or_else(
             || Verdict::denied("no rule lets this person use the service"),
