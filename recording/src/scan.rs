@@ -145,7 +145,7 @@ impl<R: Read + Seek> Scanner<R> {
             if self.frame.is_empty() {
                 break;
             }
-            if let Some(at) = self.frame.iter().rposition(|byte| *byte != 0) {
+            if let Some(at) = last_not_zero(&self.frame) {
                 last = Some(place.saturating_add(u64::try_from(at).unwrap_or(u64::MAX)));
             }
             place = place.saturating_add(u64::try_from(self.frame.len()).unwrap_or(u64::MAX));
@@ -195,12 +195,7 @@ impl<R: Read + Seek> Scanner<R> {
     }
 
     fn notes_in_chunk(&self) -> impl Iterator<Item = &[u8]> {
-        let prefix = ORIGIN_PREFIX.as_bytes();
-        let starts = self.frame.windows(prefix.len()).enumerate();
-        starts.filter(move |(_, window)| *window == prefix).map(|(at, _)| {
-            let rest = self.frame.get(at..).unwrap_or_default();
-            note_at(rest.get(..crate::checkpoint::MAX_NOTE).unwrap_or(rest))
-        })
+        notes_behind(&self.frame, ORIGIN_PREFIX)
     }
 
     fn read_up_to(&mut self, count: usize) -> io::Result<()> {
@@ -223,6 +218,26 @@ pub(crate) fn note_at(bytes: &[u8]) -> &[u8] {
         Some(end) => bytes.get(..signature.saturating_add(end).saturating_add(1)).unwrap_or_default(),
         None => &[],
     }
+}
+
+/// Every text in `bytes` that begins with `prefix`, up to the end of the line
+/// that follows its first blank one. No text begins inside another's prefix,
+/// so none is passed over.
+pub(crate) fn notes_behind<'a>(bytes: &'a [u8], prefix: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    memchr::memmem::find_iter(bytes, prefix).map(move |at| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        note_at(rest.get(..crate::checkpoint::MAX_NOTE).unwrap_or(rest))
+    })
+}
+
+/// Where the last byte stands that is not zero. Reserved space is long, so it
+/// is passed over by blocks.
+pub(crate) fn last_not_zero(bytes: &[u8]) -> Option<usize> {
+    const BLANK: [u8; 4096] = [0; 4096];
+    let mut blocks = bytes.chunks(BLANK.len()).enumerate().rev();
+    let (number, block) = blocks.find(|(_, block)| BLANK.get(..block.len()) != Some(*block))?;
+    let at = block.iter().rposition(|byte| *byte != 0)?;
+    Some(number.saturating_mul(BLANK.len()).saturating_add(at))
 }
 
 /// What a recording looks like from outside. Nothing of it is verified.

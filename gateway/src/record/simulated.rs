@@ -140,8 +140,14 @@ fn goes_wrong(mode: Mode, seed: u64, at: usize, trouble: Trouble, cuts: usize) -
 /// Every operation of a session goes wrong in every way; gives how many
 /// sessions that took.
 fn every_operation(mode: Mode, seed: u64, cuts: usize) -> usize {
+    operations(mode, seed, cuts, 1)
+}
+
+/// The same with every `step`th operation, from a different one for each seed.
+fn operations(mode: Mode, seed: u64, cuts: usize, step: usize) -> usize {
     let mut count = 0;
-    for at in 0.. {
+    let first = usize::try_from(seed).unwrap() % step;
+    for at in (first..).step_by(step) {
         let mut there = false;
         for trouble in [Trouble::Error(EIO), Trouble::Torn(ENOSPC), Trouble::GoneBefore, Trouble::GoneAmid] {
             there = goes_wrong(mode, seed, at, trouble, cuts);
@@ -218,13 +224,32 @@ fn what_is_unsigned_is_never_older_than_a_second() {
 }
 
 #[test]
-#[ignore = "takes long: SEEDS (default 50) sessions in each mode, with every operation of each"]
+#[ignore = "takes long: SEEDS (default 50) sessions in each mode, every STEPth (default 1) operation of each"]
 fn every_operation_of_many_sessions_may_go_wrong() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(50);
-    let modes = [Mode::Default, Mode::Durable, Mode::Ordered];
-    let count: usize =
-        (0..seeds).flat_map(|seed| modes.map(|mode| every_operation(mode, seed, MANY_CUTS))).sum();
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let (seeds, step): (u64, usize) =
+        (number("SEEDS").unwrap_or(50), number("STEP").and_then(|step| step.try_into().ok()).unwrap_or(1));
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let next = std::sync::atomic::AtomicU64::new(0);
+    let work = || {
+        let mut count = 0;
+        loop {
+            let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if seed >= seeds {
+                return count;
+            }
+            for mode in [Mode::Default, Mode::Durable, Mode::Ordered] {
+                count += operations(mode, seed, MANY_CUTS, step);
+            }
+        }
+    };
+    let count: usize = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
     assert!(count > 0);
-    let text = format!("{count} sessions, {MANY_CUTS} power cuts for each that died\n");
+    let text = format!(
+        "{seeds} seeds, every {step}. operation: {count} sessions, {MANY_CUTS} power cuts for each that died\n"
+    );
     std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
 }

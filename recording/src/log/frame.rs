@@ -83,10 +83,5 @@ pub(super) fn step(source: &mut impl Read) -> io::Result<Step> {
 /// Every text in `bytes` that begins like a head, up to the end of the line
 /// that follows its first blank one.
 pub(super) fn notes_in(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let prefix = LOG_ORIGIN_PREFIX.as_bytes();
-    let starts = bytes.windows(prefix.len()).enumerate().filter(move |(_, window)| *window == prefix);
-    starts.map(move |(at, _)| {
-        let rest = bytes.get(at..).unwrap_or_default();
-        crate::scan::note_at(rest.get(..MAX_NOTE).unwrap_or(rest))
-    })
+    crate::scan::notes_behind(bytes, LOG_ORIGIN_PREFIX)
 }

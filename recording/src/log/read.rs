@@ -330,7 +330,7 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
         let (mut place, mut last) = (self.offset, None);
         loop {
             let chunk = self.chunk(place)?;
-            if let Some(at) = chunk.iter().rposition(|byte| *byte != 0) {
+            if let Some(at) = crate::scan::last_not_zero(&chunk) {
                 last = Some(place.saturating_add(at as u64));
             }
             if chunk.len() < CHUNK {
@@ -357,6 +357,6 @@ enum Torn {
 
 /// `bytes` without zeros at the end: space that was never written.
 fn written(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
+    let end = crate::scan::last_not_zero(bytes).map_or(0, |last| last.saturating_add(1));
     bytes.get(..end).unwrap_or_default()
 }
