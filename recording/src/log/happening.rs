@@ -129,7 +129,6 @@ mod tests {
     fn numbers_are_single_and_never_change() {
         let codes: Vec<u16> = Happening::ALL.into_iter().map(Happening::code).collect();
         assert_eq!(codes, (1..=25).collect::<Vec<u16>>());
-        assert_eq!(codes, (1..=25).collect::<Vec<u16>>());
         assert!(Happening::ALL.into_iter().all(|one| Happening::from_code(one.code()) == Some(one)));
         assert_eq!(Happening::from_code(0), None);
     }
