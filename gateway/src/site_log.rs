@@ -14,6 +14,7 @@
 //! [`SiteLog::enter`] and [`SiteLog::commit`] while things happen ->
 //! [`SiteLog::close`] at the end.
 
+mod inspection;
 mod keys;
 pub mod recovery;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::config::LogSettings;
 use crate::office::Office;
 use crate::problem::Problem;
 use crate::record::{Tally, Unlogged};
+pub use inspection::{Inspection, inspect};
 use jiff::Timestamp;
 pub use keys::Keys;
 use recording::log::{LOG_FILE, Ledger, LogEntry, LogError, LogFile, LogWriter, Pseudonym};
@@ -110,16 +112,15 @@ impl SiteLog {
             .map_err(|error| unavailable(error, "make the folder writable and stop any other gateway"))?;
         let existing = file.reader().map_err(|error| unavailable(error, "make the file readable"))?;
         let opened = LogWriter::open(file, existing, Arc::clone(key), clock.wall());
-        let way_out = "keep the file for the auditor, and move it out of the folder to begin a new log";
-        let (writer, ledger) = opened.map_err(|error| failed(error.to_string(), way_out))?;
+        let (writer, ledger) = opened.map_err(|error| failed(error.to_string(), inspection::WAY_OUT))?;
         let witness = settings
             .witness
             .as_ref()
             .map(|folder| Witness::start(folder, key.public(), writer.newest(), alarm.clone()))
             .transpose()
-            .map_err(|reason| failed(reason, way_out))?;
+            .map_err(|reason| failed(reason, inspection::WAY_OUT))?;
         let started = thread::start(writer, Arc::clone(&clock), alarm, witness.as_ref());
-        let (queue, progress) = started.map_err(|error| failed(error.to_string(), way_out))?;
+        let (queue, progress) = started.map_err(|error| failed(error.to_string(), inspection::WAY_OUT))?;
         let keys = Keys::of(&ledger);
         Ok((Self { clock, queue, progress, witness, keys }, ledger))
     }

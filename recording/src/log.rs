@@ -33,7 +33,7 @@ pub use happening::Happening;
 pub use head::{LOG_ORIGIN_PREFIX, LogHead, LogId};
 pub use history::{History, ProofError, TilePath};
 pub use ledger::{Account, Ledger, Place, Sealing};
-pub use read::{LogFault, LogReport, LogTail, LogVerdict, SignedHead, read_log};
+pub use read::{LogFault, LogReport, LogTail, LogVerdict, SignedHead, inspect_log, read_log};
 pub use receipt::{MAX_RECEIPT, Receipt, ReceiptError};
 pub use writer::{LogCheckpoint, LogError, LogStorage, LogSyncer, LogWriter};
 

@@ -4,6 +4,8 @@ use super::exit::{Exit, Failure};
 use super::print::{Form, answer};
 use crate::config::Config;
 use crate::policy::read_folder;
+use crate::site_log::{self, Inspection};
+use jiff::Timestamp;
 use std::path::Path;
 
 #[derive(Debug, serde::Serialize)]
@@ -13,9 +15,21 @@ struct Report {
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site_log: Option<SiteLog>,
 }
 
-/// Checks the configuration, all files that it names, and the policy folder.
+/// The site log that a start would go on with.
+#[derive(Debug, serde::Serialize)]
+struct SiteLog {
+    entries: u64,
+    signed_until: Option<Timestamp>,
+    /// Behind the last signed head; a start drops them and says so.
+    torn_bytes: u64,
+}
+
+/// Checks the configuration, all files that it names, the policy folder and the
+/// site log.
 pub(super) fn configuration(path: &Path, form: Form) -> Result<Exit, Failure> {
     let report = report(path);
     let exit = if report.valid { Exit::Done } else { Exit::Invalid };
@@ -31,27 +45,54 @@ pub(super) fn configuration(path: &Path, form: Form) -> Result<Exit, Failure> {
 fn report(path: &Path) -> Report {
     let config = match Config::load(path) {
         Ok(config) => config,
-        Err(problems) => {
-            let problems = problems.iter().map(ToString::to_string).collect();
-            return Report { valid: false, problems, warnings: Vec::new(), policy: None };
-        }
+        Err(problems) => return Report::of(problems.iter().map(ToString::to_string).collect()),
     };
+    let (mut problems, mut report) = (Vec::new(), Report::of(Vec::new()));
     match read_folder(&config.policy) {
-        Ok(policy) => Report {
-            valid: true,
-            problems: Vec::new(),
-            warnings: policy.warnings().iter().map(ToString::to_string).collect(),
-            policy: Some(policy.hash().to_string()),
-        },
-        Err(error) => {
-            let problems = error.to_string().lines().map(str::to_owned).collect();
-            Report { valid: false, problems, warnings: Vec::new(), policy: None }
+        Ok(policy) => {
+            report.warnings.extend(policy.warnings().iter().map(ToString::to_string));
+            report.policy = Some(policy.hash().to_string());
         }
+        Err(error) => problems.extend(error.to_string().lines().map(str::to_owned)),
+    }
+    match site_log::inspect(&config.log, config.recording.signing_key.public()) {
+        Ok(found) => report.take(found),
+        Err(problem) => problems.push(problem.to_string()),
+    }
+    if problems.is_empty() { report } else { Report::of(problems) }
+}
+
+impl Report {
+    fn of(problems: Vec<String>) -> Self {
+        Self { valid: problems.is_empty(), problems, warnings: Vec::new(), policy: None, site_log: None }
+    }
+
+    fn take(&mut self, found: Option<Inspection>) {
+        let Some(found) = found else { return };
+        let Inspection { entries, signed_until, torn_bytes, warning } = found;
+        self.warnings.extend(warning);
+        if torn_bytes > 0 {
+            self.warnings.push(format!(
+                "the site log has {torn_bytes} bytes at its end that no head covers: a write was torn, or a \
+                 gateway writes just now; the next start drops what was torn and enters that it did"
+            ));
+        }
+        self.site_log = Some(SiteLog { entries, signed_until, torn_bytes });
     }
 }
 
 fn text(report: &Report) -> String {
-    let mut text = String::from("valid: configuration, certificates, CRL, keys and policy folder\n");
+    let mut text =
+        String::from("valid: configuration, certificates, CRL, keys, policy folder and site log\n");
+    match &report.site_log {
+        None => text.push_str("site log: none yet, the first start begins one\n"),
+        Some(SiteLog { entries, signed_until: Some(until), .. }) => {
+            text.push_str(&format!("site log: {entries} entries, signed until {until}\n"));
+        }
+        Some(SiteLog { signed_until: None, .. }) => {
+            text.push_str("site log: nothing in it is signed, the next start begins one\n");
+        }
+    }
     for warning in &report.warnings {
         text.push_str(&format!("warning: {warning}\n"));
     }

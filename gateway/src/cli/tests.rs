@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fixture::{Plant, Purpose};
+use crate::office::Office;
 use crate::run::Running;
 use std::os::unix::fs::PermissionsExt;
 
@@ -74,6 +75,68 @@ fn a_seed_file_is_new_private_and_only_there_when_it_holds_a_seed() {
     running.join().unwrap();
 }
 
+/// What a start would refuse of a site log, check says; and it changes nothing.
+#[test]
+fn check_reads_the_site_log_too_and_changes_nothing_of_it() {
+    let plant = Plant::at(jiff::Timestamp::now());
+    std::fs::create_dir(plant.path("witness")).unwrap();
+    plant.configure("[admin]", "[log]\ndir = \"state\"\nwitness = \"witness\"\n[admin]");
+    let config = plant.path("gateway.toml").display().to_string();
+    let check = || exit(&plant, &["check", "--config", &config]);
+    let log = plant.path("state/site.log");
+    assert_eq!(check(), code(0));
+    assert!(!log.exists(), "it makes none");
+    let office = plant.office();
+    assert_eq!(check(), code(0), "also while a gateway holds it");
+    office.log.close().unwrap();
+    let early = std::fs::read(&log).unwrap();
+    drop(office);
+    let office = plant.office();
+    office.log.commit_blocking(recording::log::LogEntry::GatewayStopped).unwrap();
+    office.log.close().unwrap();
+    drop(office);
+    let late = std::fs::read(&log).unwrap();
+    let names = || {
+        let listed = ["state", "witness"].map(|name| std::fs::read_dir(plant.path(name)).unwrap());
+        let mut names: Vec<_> = listed.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let settings = plant.config().unwrap();
+    let inspect = || crate::site_log::inspect(&settings.log, settings.recording.signing_key.public());
+    let found = inspect().unwrap().unwrap();
+    assert!(found.entries > 5 && found.torn_bytes == 0 && found.warning.is_none(), "{found:?}");
+
+    let refused = || match Office::open_with(plant.config().unwrap(), plant.clock.clone()) {
+        Ok(_) => panic!("it starts"),
+        Err(error) => error.to_string(),
+    };
+    let mut changed = late.clone();
+    changed[40] ^= 1;
+    for (what, content) in [("an entry that was changed", &changed), ("a log that was rolled back", &early)] {
+        std::fs::write(&log, content).unwrap();
+        assert_eq!(check(), code(5), "{what}");
+        let problem = inspect().unwrap_err().to_string();
+        assert_eq!(refused(), problem, "a start says the same of {what}");
+        assert_eq!(&std::fs::read(&log).unwrap(), content, "{what}");
+    }
+    std::fs::write(&log, [&late[..], &[1, 2, 3]].concat()).unwrap();
+    assert_eq!(check(), code(0), "a torn end is no reason not to start");
+    assert_eq!(inspect().unwrap().unwrap().torn_bytes, 3);
+    assert_eq!(std::fs::read(&log).unwrap().len(), late.len() + 3);
+    assert_eq!(names(), before);
+    // Signed by another key.
+    std::fs::write(&log, &late).unwrap();
+    std::fs::remove_file(plant.path("signing.key")).unwrap();
+    recording::SigningKey::generate("gatehouse").unwrap().write(&plant.path("signing.key")).unwrap();
+    assert_eq!(check(), code(5));
+    refused();
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    assert_eq!(check(), code(5), "not a file");
+}
+
 #[test]
 fn check_says_valid_or_five_and_changes_nothing() {
     let plant = Plant::at(jiff::Timestamp::now());
@@ -87,7 +150,7 @@ fn check_says_valid_or_five_and_changes_nothing() {
     assert_eq!(exit(&plant, &["check", "--config", &config]), code(5));
     assert_eq!(exit(&plant, &["check", "--config", "missing.toml"]), code(5));
     assert_eq!(exit(&plant, &["run", "--config", &config]), code(5));
-    for written in ["state/gateway.db", "state/audit.jsonl", "state/admin.sock"] {
+    for written in ["state/gateway.db", "state/audit.jsonl", "state/admin.sock", "state/site.log"] {
         assert!(!plant.path(written).exists(), "{written}");
     }
 }

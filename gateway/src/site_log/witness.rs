@@ -8,8 +8,8 @@
 //! histories would be signed.
 
 use crate::audit::Alarm;
-use recording::PublicKey;
 use recording::log::{LogCheckpoint, LogHead, MAX_RECEIPT};
+use recording::{LogPosition, PublicKey};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -83,10 +83,10 @@ impl Witness {
         newest: &LogCheckpoint,
         alarm: Alarm,
     ) -> Result<Self, String> {
-        match later(folder, key, newest) {
+        match later(folder, key, &newest.position) {
             Ok(None) => {}
             Ok(Some(path)) => {
-                return Err(format!("the witness knows a later history: {}", path.display()));
+                return Err(knows_more(&path));
             }
             Err(error) => alarm.raise(&format!("the witness {} can't be read: {error}", folder.display())),
         }
@@ -185,8 +185,12 @@ fn write(folder: &Path, head: &LogCheckpoint) -> io::Result<()> {
     fs::rename(&beside, &path)
 }
 
+pub(super) fn knows_more(path: &Path) -> String {
+    format!("the witness knows a later history: {}", path.display())
+}
+
 /// A genuine head of this log in the folder that is later than `newest`.
-fn later(folder: &Path, key: &PublicKey, newest: &LogCheckpoint) -> io::Result<Option<PathBuf>> {
+pub(super) fn later(folder: &Path, key: &PublicKey, newest: &LogPosition) -> io::Result<Option<PathBuf>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -201,9 +205,9 @@ fn later(folder: &Path, key: &PublicKey, newest: &LogCheckpoint) -> io::Result<O
         let most = u64::try_from(MAX_RECEIPT).unwrap_or(u64::MAX);
         File::open(&path)?.take(most).read_to_end(&mut note)?;
         let Ok(head) = LogHead::verify(&note, key) else { continue };
-        let ours = head.log.origin() == newest.position.origin;
-        let fork = head.size == newest.position.size && head.root != newest.position.root;
-        if ours && (head.size > newest.position.size || fork) {
+        let ours = head.log.origin() == newest.origin;
+        let fork = head.size == newest.size && head.root != newest.root;
+        if ours && (head.size > newest.size || fork) {
             return Ok(Some(path));
         }
     }

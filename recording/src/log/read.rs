@@ -9,6 +9,7 @@ use super::entry::LogEntry;
 use super::frame::{Frame, Step, step};
 use super::head::{LogHead, LogId};
 use super::history::History;
+use super::ledger::Ledger;
 use super::{LOG_MAGIC, frame};
 use crate::checkpoint::{CheckpointError, MAX_NOTE};
 use crate::keys::PublicKey;
@@ -120,6 +121,18 @@ pub fn read_log<R: Read + Seek>(
     visit: impl FnMut(u64, &[u8]),
 ) -> io::Result<(LogReport, History)> {
     read_with(source, key, Signatures::Every, visit)
+}
+
+/// Reads a log as a gateway does before it goes on with it, and changes
+/// nothing: of the heads only the last one's signature is checked.
+///
+/// # Errors
+/// As [`read_log`].
+pub fn inspect_log<R: Read + Seek>(source: R, key: &PublicKey) -> io::Result<(LogReport, Ledger)> {
+    let mut ledger = Ledger::default();
+    let take = |number: u64, bytes: &[u8]| ledger.take(number, bytes);
+    let (report, _) = read_with(source, key, Signatures::Last, take)?;
+    Ok((report, ledger))
 }
 
 /// Which heads' signatures are checked.
