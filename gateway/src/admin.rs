@@ -148,7 +148,7 @@ async fn admit(
         Some(_) | None => {
             let who = peer.uid.map_or_else(|| "an unknown user".to_owned(), |uid| format!("uid {uid}"));
             let event = office.audit.event(Kind::AdminRefused).by(&who).what(request.uri().path());
-            office.audit.write(&event).map_err(Refusal::failure)?;
+            office.audit.commit(&event).await.map_err(Refusal::failure)?;
             Err(Refusal::forbidden(&who))
         }
     }

@@ -6,6 +6,13 @@
 //! Refusals of strangers are counted per minute, those of known certificates
 //! are written one by one, so that a flood of strangers can't fill the disk.
 //!
+//! The file belongs to a thread of its own: whoever must not wait for a disk
+//! [tells][`Audit::tell`] an event and goes on; whoever does what must be
+//! accounted for first waits for its line ([`Audit::write`],
+//! [`Audit::commit`]). When the disk hangs or fails, an alarm is raised, the
+//! former's lines wait or are counted as lost, and what the latter wanted does
+//! not happen.
+//!
 //! An [`Alarm`] needs no disk: it goes to the log on standard error and, where
 //! configured, as one UDP datagram to a syslog collector (RFC 5424).
 //!
@@ -13,18 +20,22 @@
 //! of its line, so that no line can be changed or left out unnoticed; the line
 //! itself can be erased.
 //!
-//! Order: `write` while things happen; `flush_strangers` once a minute and at
-//! the end.
+//! Order: `tell` and `write` while things happen; `flush_strangers` once a minute
+//! and at the end; `close`, and only then the site log's own.
+
+mod alarm;
+mod lines;
 
 use crate::clock::Clock;
 use crate::names::{Handle, SessionId, TargetId};
 use crate::site_log::SiteLog;
+pub use alarm::{Alarm, harmless};
 use jiff::Timestamp;
+use lines::{Line, Lines};
 use recording::log::{Happening, LogEntry, Told};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::fs::OpenOptions;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,6 +116,10 @@ pub enum Kind {
     SessionRecovered,
     /// The site log's witness could not be given a head.
     WitnessFailed,
+    /// A person's second factor is locked after failures.
+    PersonLocked,
+    /// Lines of this file were lost: a count.
+    LinesLost,
 }
 
 /// One thing that happened.
@@ -161,7 +176,7 @@ pub enum Figure {
 /// An event as it stands in the file. The salt lets the site log hold a hash
 /// of the line from which nothing of it can be guessed.
 #[derive(serde::Serialize)]
-struct Line<'a> {
+struct Salted<'a> {
     #[serde(flatten)]
     event: &'a Event,
     salt: String,
@@ -295,6 +310,8 @@ impl Event {
             Kind::AdminRefused => Happening::AdminRefused,
             Kind::AdminFailed => Happening::AdminFailed,
             Kind::WitnessFailed => Happening::WitnessFailed,
+            Kind::PersonLocked => Happening::Locked,
+            Kind::LinesLost => Happening::LinesLost,
         };
         Some(LogEntry::Event { what, count: self.count.unwrap_or(1), told })
     }
@@ -321,25 +338,30 @@ pub struct AuditError {
 pub struct Audit {
     clock: Arc<dyn Clock>,
     path: PathBuf,
-    file: Mutex<File>,
+    lines: Lines,
     strangers: Mutex<BTreeMap<&'static str, u64>>,
     alarm: Alarm,
-    log: Option<Arc<SiteLog>>,
 }
 
 impl Audit {
-    /// Opens the file for appending, made with mode 0600 if it is not there.
-    pub fn open(path: &Path, alarm: Alarm, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
+    /// Opens the file for appending, made with mode 0600 if it is not there,
+    /// and starts its thread. Each event gets an entry in the site log, where
+    /// there is one.
+    ///
+    /// # Errors
+    /// When the file can't be opened or the thread not started.
+    pub fn open(
+        path: &Path,
+        alarm: Alarm,
+        clock: Arc<dyn Clock>,
+        log: Option<Arc<SiteLog>>,
+    ) -> Result<Self, AuditError> {
+        let wrong = |error: std::io::Error| AuditError { path: path.to_owned(), reason: error.to_string() };
         let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-        let file = opened.map_err(|error| AuditError { path: path.to_owned(), reason: error.to_string() })?;
-        let (file, strangers) = (Mutex::new(file), Mutex::default());
-        Ok(Self { clock, path: path.to_owned(), file, strangers, alarm, log: None })
-    }
-
-    /// The same, with an entry in the site log for each event.
-    #[must_use]
-    pub fn with_log(self, log: &Arc<SiteLog>) -> Self {
-        Self { log: Some(Arc::clone(log)), ..self }
+        let file = opened.map_err(wrong)?;
+        let name = path.display().to_string();
+        let lines = Lines::start(file, name, Arc::clone(&clock), alarm.clone(), log).map_err(wrong)?;
+        Ok(Self { clock, path: path.to_owned(), lines, strangers: Mutex::default(), alarm })
     }
 
     /// An event of that kind, now.
@@ -347,28 +369,33 @@ impl Audit {
         Event::new(kind, self.clock.wall())
     }
 
-    /// Appends an event, enters it into the site log and tells the log.
+    /// Tells an event and goes on: for what happens whether or not it can be
+    /// written. A line that is lost is counted, and an alarm was raised.
+    pub fn tell(&self, event: &Event) {
+        match prepared(event) {
+            Ok(line) => self.lines.tell(line),
+            Err(reason) => self.alarm.raise(&self.wrong(reason).to_string()),
+        }
+    }
+
+    /// Tells an event and waits, blocking, until its line survives the end of
+    /// this process and it is in the site log's queue: for what must not
+    /// happen otherwise.
     ///
     /// # Errors
-    /// When the line could not be written whole or the site log has failed;
-    /// the alarm has been raised.
+    /// When that fails or takes too long. Whether the line is in the file is
+    /// not known then.
     pub fn write(&self, event: &Event) -> Result<(), AuditError> {
-        let wrong = |reason: String| AuditError { path: self.path.clone(), reason };
-        let salt = salt().map_err(|_| wrong("the system gives no randomness".to_owned()))?;
-        let mut line =
-            serde_json::to_string(&Line { event, salt }).map_err(|error| wrong(error.to_string()))?;
-        let entry = event.entry(Told(recording::log::hash_of(line.as_bytes())));
-        tracing::info!(target: "audit", "{line}");
-        line.push('\n');
-        lock(&self.file).write_all(line.as_bytes()).map_err(|error| {
-            let error = AuditError { path: self.path.clone(), reason: error.to_string() };
-            self.alarm.raise(&error.to_string());
-            error
-        })?;
-        match self.log.as_ref().zip(entry) {
-            Some((log, entry)) => log.enter_at(event.at, entry).map_err(|failed| wrong(failed.to_string())),
-            None => Ok(()),
-        }
+        prepared(event).and_then(|line| self.lines.write(line)).map_err(|reason| self.wrong(reason))
+    }
+
+    /// As [`Audit::write`], where a thread must not block.
+    ///
+    /// # Errors
+    /// As [`Audit::write`].
+    pub async fn commit(&self, event: &Event) -> Result<(), AuditError> {
+        let line = prepared(event).map_err(|reason| self.wrong(reason))?;
+        self.lines.commit(line).await.map_err(|reason| self.wrong(reason))
     }
 
     /// Counts a refusal of somebody without a known certificate. `why` is one
@@ -380,87 +407,56 @@ impl Audit {
         *count = count.saturating_add(1);
     }
 
-    /// Writes what was counted since the last time, one event per reason.
-    pub fn flush_strangers(&self) -> Result<(), AuditError> {
+    /// Tells what was counted since the last time, one event per reason.
+    pub fn flush_strangers(&self) {
         let counted = std::mem::take(&mut *lock(&self.strangers));
         for (why, count) in counted {
-            self.write(&self.event(Kind::StrangersRefused).why(why).count(count))?;
+            self.tell(&self.event(Kind::StrangersRefused).why(why).count(count));
         }
-        Ok(())
     }
 
-    /// Puts what was written on stable storage.
-    pub fn sync(&self) -> Result<(), AuditError> {
-        let synced = lock(&self.file).sync_data();
-        synced.map_err(|error| AuditError { path: self.path.clone(), reason: error.to_string() })
+    /// Asks for what was written to be put on stable storage.
+    pub fn ask_for_sync(&self) {
+        self.lines.ask_for_sync();
+    }
+
+    /// Raises the alarm, once, if the file has not taken a line for too long.
+    pub fn look(&self) {
+        self.lines.look();
+    }
+
+    /// Writes what waits, puts it on stable storage and ends the thread. A
+    /// disk that hangs is waited for a few seconds.
+    ///
+    /// # Errors
+    /// When that fails: lines may be lost.
+    pub fn close(&self) -> Result<(), AuditError> {
+        self.lines.close().map_err(|reason| self.wrong(reason))
     }
 
     /// The path that needs no disk.
     pub fn alarm(&self) -> &Alarm {
         &self.alarm
     }
-}
 
-/// Tells people without needing a disk.
-#[derive(Debug, Clone, Default)]
-pub struct Alarm {
-    syslog: Option<(Arc<UdpSocket>, SocketAddr)>,
-}
-
-impl Alarm {
-    /// An alarm that goes to the log only.
-    pub fn to_log() -> Self {
-        Self::default()
+    /// Waits until all that was told is dealt with.
+    #[cfg(test)]
+    pub(crate) fn settle(&self) {
+        self.lines.settle();
     }
 
-    /// An alarm that goes to the log and to a syslog collector.
-    pub fn to_syslog(collector: SocketAddr) -> std::io::Result<Self> {
-        let any: SocketAddr =
-            if collector.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
-        let socket = UdpSocket::bind(any)?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { syslog: Some((Arc::new(socket), collector)) })
-    }
-
-    /// Raises the alarm. It can't fail: a datagram that can't be sent is lost,
-    /// the log line is not.
-    pub fn raise(&self, text: &str) {
-        let text = harmless(text);
-        // The datagram first: the log may be a file on the disk that hangs.
-        if let Some((socket, collector)) = &self.syslog {
-            // Facility 10 (security), severity 1 (alert): RFC 5424, 6.2.1.
-            let line = format!("<81>1 - - gatehouse-gateway - ALARM - {text}");
-            if let Err(error) = socket.send_to(line.as_bytes(), collector) {
-                tracing::warn!("the syslog collector {collector} can't be told: {error}");
-            }
-        }
-        tracing::error!(target: "alarm", "{text}");
+    fn wrong(&self, reason: String) -> AuditError {
+        AuditError { path: self.path.clone(), reason }
     }
 }
 
-/// Bounded, and without control characters or direction overrides that could
-/// act on a terminal.
-pub fn harmless(text: &str) -> String {
-    let mut safe = String::new();
-    for character in text.chars() {
-        let start = safe.len();
-        if is_acting(character) {
-            safe.extend(character.escape_unicode());
-        } else {
-            safe.push(character);
-        }
-        if safe.len() > LONGEST_TEXT {
-            safe.truncate(start);
-            safe.push('…');
-            break;
-        }
-    }
-    safe
-}
-
-fn is_acting(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// An event's line with its newline, and what the site log gets of it.
+fn prepared(event: &Event) -> Result<Line, String> {
+    let salt = salt().map_err(|_| "the system gives no randomness".to_owned())?;
+    let mut text = serde_json::to_string(&Salted { event, salt }).map_err(|error| error.to_string())?;
+    let entry = event.entry(Told(recording::log::hash_of(text.as_bytes())));
+    text.push('\n');
+    Ok(Line { at: event.at, text, entry })
 }
 
 fn salt() -> Result<String, aws_lc_rs::error::Unspecified> {
@@ -479,9 +475,10 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::fixture::noon;
+    use std::net::UdpSocket;
 
     fn audit(path: &Path) -> Audit {
-        Audit::open(path, Alarm::to_log(), Arc::new(ManualClock::at(noon()))).unwrap()
+        Audit::open(path, Alarm::to_log(), Arc::new(ManualClock::at(noon())), None).unwrap()
     }
 
     #[test]
@@ -525,8 +522,9 @@ mod tests {
             audit.stranger("too many connections");
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
-        audit.flush_strangers().unwrap();
-        audit.flush_strangers().unwrap();
+        audit.flush_strangers();
+        audit.flush_strangers();
+        audit.close().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert!(text.lines().all(|line| line.contains("\"count\":1000")), "{text}");
@@ -537,7 +535,8 @@ mod tests {
         let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
         collector.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
         let alarm = Alarm::to_syslog(collector.local_addr().unwrap()).unwrap();
-        let audit = Audit::open(Path::new("/dev/full"), alarm, Arc::new(ManualClock::at(noon()))).unwrap();
+        let audit =
+            Audit::open(Path::new("/dev/full"), alarm, Arc::new(ManualClock::at(noon())), None).unwrap();
         assert!(audit.write(&audit.event(Kind::SignedIn)).is_err());
         let mut datagram = [0; 1024];
         let length = collector.recv(&mut datagram).unwrap();

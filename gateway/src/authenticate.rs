@@ -16,7 +16,7 @@ use crate::factor::{self, Rejection, Verified};
 use crate::office::Office;
 use crate::quic::Connection;
 use crate::sessions::{SignIn, SignInPlace};
-use crate::state::{KeyHash, Person, Standing};
+use crate::state::{KeyHash, Lock, Person, Standing};
 use authz::{Assurance, Handle};
 use jiff::Timestamp;
 use std::net::SocketAddr;
@@ -118,7 +118,7 @@ struct Certificate {
 /// Asks who this is until it is proven or refused.
 ///
 /// # Errors
-/// [`NotSignedIn`]; the client was told and the event written by then.
+/// [`NotSignedIn`]; client and audit were told by then.
 pub async fn authenticate(
     office: &Arc<Office>,
     accepted: Accepted,
@@ -200,12 +200,12 @@ async fn factor_of(
             return Err(refuse(desk, Refusal::SignInFirst));
         };
         let answer_at = Instant::now() + ANSWER_AFTER;
-        let why = match judge(office, person.clone(), code.as_str().to_owned()).await {
+        let why = match judge(office, accepted, person.clone(), code.as_str().to_owned()).await {
             Ok(Judged::Proven(person)) => return Ok(person),
             Ok(Judged::Not(why)) => why,
             Err(why) => return Err(fail(office, desk, accepted, &why)),
         };
-        note(office, accepted, person.as_ref(), key, &why)?;
+        note(office, accepted, person.as_ref(), key, &why);
         tokio::time::sleep_until(answer_at).await;
         if attempt < ATTEMPTS {
             desk.say(&told(Refusal::Factor, Some(0)));
@@ -220,11 +220,17 @@ enum Judged {
 }
 
 /// Judges one code; the state counts it before it is compared.
-async fn judge(office: &Arc<Office>, person: Option<Person>, code: String) -> Result<Judged, String> {
+async fn judge(
+    office: &Arc<Office>,
+    accepted: &Accepted,
+    person: Option<Person>,
+    code: String,
+) -> Result<Judged, String> {
     let Some(person) = person else { return Ok(Judged::Not("unknown certificate".to_owned())) };
     let now = office.clock.wall();
     let id = person.id;
     let verified = office.blocking(move |office| factor::verify(&*office.state, id, &code, now)).await?;
+    tell_of_a_lock(office, accepted, &person, &verified);
     Ok(match (verified, person.standing) {
         (Verified::Accepted { .. }, Standing::Enabled) => Judged::Proven(person),
         (Verified::Accepted { .. }, Standing::Disabled) => Judged::Not("the person is disabled".to_owned()),
@@ -238,6 +244,18 @@ async fn judge(office: &Arc<Office>, person: Option<Person>, code: String) -> Re
             Judged::Not(format!("{why}; {lock}"))
         }
     })
+}
+
+/// A failure that locks is an event of its own; attempts while it is locked
+/// are refusals like any other.
+fn tell_of_a_lock(office: &Office, accepted: &Accepted, person: &Person, verified: &Verified) {
+    let Verified::Refused { why, lock } = verified else { return };
+    let begins = *why != Rejection::Locked && *lock != Lock::None;
+    if begins {
+        let event = office.audit.event(Kind::PersonLocked).person(&person.handle);
+        let event = event.source(accepted.source.ip()).what(&lock.to_string());
+        office.audit.tell(&event.why(&why.to_string()));
+    }
 }
 
 /// Enters the sign-in into the house, and only then lets it in.
@@ -258,14 +276,12 @@ async fn admit(
         office.blocking(move |office| office.still_welcome(&entry).map_err(|order| format!("{order:?}")));
     if let Err(why) = welcome.await {
         let event = office.audit.event(Kind::SignInRefused).person(&person.handle).source(source.ip());
-        return Err(match office.audit.write(&event.why(&why)) {
-            Ok(()) => refuse(desk, Refusal::Factor),
-            Err(error) => fail(office, desk, &accepted, &error.to_string()),
-        });
+        office.audit.tell(&event.why(&why));
+        return Err(refuse(desk, Refusal::Factor));
     }
     let assurance = Assurance::CertificateAndTotp;
     let event = office.audit.event(Kind::SignedIn).person(&person.handle).source(source.ip());
-    if let Err(error) = office.audit.write(&event.what(&assurance.to_string())) {
+    if let Err(error) = office.audit.commit(&event.what(&assurance.to_string())).await {
         return Err(fail(office, desk, &accepted, &error.to_string()));
     }
     desk.widen();
@@ -306,23 +322,15 @@ fn fail(office: &Office, desk: &Desk, accepted: &Accepted, why: &str) -> NotSign
 
 /// A refusal before any code was asked for: told, and an event all the same.
 fn turn_down(office: &Office, desk: &Desk, accepted: &Accepted, key: KeyHash, code: Refusal) -> NotSignedIn {
-    match note(office, accepted, None, key, code.sentence()) {
-        Ok(()) => refuse(desk, code),
-        Err(error) => error,
-    }
+    note(office, accepted, None, key, code.sentence());
+    refuse(desk, code)
 }
 
-fn note(
-    office: &Office,
-    accepted: &Accepted,
-    person: Option<&Person>,
-    key: KeyHash,
-    why: &str,
-) -> Result<(), NotSignedIn> {
+fn note(office: &Office, accepted: &Accepted, person: Option<&Person>, key: KeyHash, why: &str) {
     let event: Event = office.audit.event(Kind::SignInRefused).source(accepted.source.ip()).why(why);
     let event = match person {
         Some(person) => event.person(&person.handle),
         None => event.what(&format!("key {key}")),
     };
-    office.audit.write(&event).map_err(|_| NotSignedIn::Refused(Refusal::Internal))
+    office.audit.tell(&event);
 }

@@ -47,13 +47,13 @@ impl NotOpened {
 /// target, and under which terms.
 ///
 /// # Errors
-/// [`NotOpened`]; the event is written by then.
+/// [`NotOpened`]; the event is told by then.
 pub fn authorize(office: &Office, who: &Authenticated, wish: &Wish) -> Result<Grant, NotOpened> {
     let asked = ask(office, who, wish, &office.policy.current());
     if let Err(refused) = &asked {
         let event = office.audit.event(Kind::SessionRefused).person(who.person()).source(who.source().ip());
         let event = event.what(&wish.target).why(&refused.audit);
-        office.audit.write(&event).map_err(|error| NotOpened::plain(Refusal::Internal, error.to_string()))?;
+        office.audit.tell(&event);
     }
     asked
 }

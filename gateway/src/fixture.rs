@@ -12,7 +12,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -26,6 +26,8 @@ pub(crate) struct Plant {
     folder: TempDir,
     authority: CertifiedIssuer<'static, KeyPair>,
     pub(crate) clock: Arc<ManualClock>,
+    /// Of the offices that were opened, so that what they told can be waited for.
+    audits: Mutex<Vec<Weak<crate::audit::Audit>>>,
 }
 
 /// A certificate and its key in PEM.
@@ -49,7 +51,12 @@ impl Plant {
     /// A plant whose certificates and lists are made at that time.
     pub(crate) fn at(now: Timestamp) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let plant = Self { folder, authority: authority(), clock: Arc::new(ManualClock::at(now)) };
+        let plant = Self {
+            folder,
+            authority: authority(),
+            clock: Arc::new(ManualClock::at(now)),
+            audits: Mutex::default(),
+        };
         for name in ["policies", "recordings", "state"] {
             std::fs::create_dir(plant.path(name)).unwrap();
         }
@@ -106,10 +113,16 @@ impl Plant {
     }
 
     pub(crate) fn office(&self) -> Arc<Office> {
-        Office::open_with(self.config().unwrap(), self.clock.clone()).unwrap()
+        let office = Office::open_with(self.config().unwrap(), self.clock.clone()).unwrap();
+        self.audits.lock().unwrap().push(Arc::downgrade(&office.audit));
+        office
     }
 
+    /// All that was told by now.
     pub(crate) fn audit_lines(&self) -> Vec<serde_json::Value> {
+        for audit in self.audits.lock().unwrap().iter().filter_map(Weak::upgrade) {
+            audit.settle();
+        }
         let text = std::fs::read_to_string(self.path("state/audit.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

@@ -223,9 +223,7 @@ impl Hall {
         self.passes.detach_all();
         let event = self.office.audit.event(Kind::SignedOut).person(self.who.person());
         let event = event.source(self.who.source().ip()).why(code.sentence());
-        if let Err(error) = self.office.audit.write(&event) {
-            tracing::error!("{error}");
-        }
+        self.office.audit.tell(&event);
     }
 }
 
@@ -285,7 +283,7 @@ pub async fn announce(
     if let Some(reason) = &wish.reason {
         event = event.why(reason);
     }
-    office.audit.write(&event).map_err(|error| internal(office, &error.to_string()))?;
+    office.audit.commit(&event).await.map_err(|error| internal(office, &error.to_string()))?;
     let mode = office.config.recording.mode_for(target.mode);
     speaker.say(&opened(who, grant, wish, id, mode));
     Ok(())
@@ -320,9 +318,7 @@ pub async fn farewell(
     let why = format!("{}; recording {}", ended.text, tally.outcome);
     let event = office.audit.event(Kind::SessionEnded).person(who.person()).session(id).why(&why);
     let event = event.what(&format!("{} operations, {} denied", tally.operations, tally.denied));
-    if let Err(error) = office.audit.write(&event) {
-        tracing::error!("{error}");
-    }
+    office.audit.tell(&event);
     // Before the index has its end: a receipt that was not given is found by
     // a session whose end is in the log and not in the index.
     if let Some(note) = &tally.receipt {

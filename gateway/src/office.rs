@@ -95,7 +95,7 @@ impl Office {
             NotOpened::Refused(problem) => OfficeError::Config(vec![problem]),
         })?;
         let log = Arc::new(log);
-        let audit = Audit::open(&config.audit.file, alarm, Arc::clone(&clock))?.with_log(&log);
+        let audit = Audit::open(&config.audit.file, alarm, Arc::clone(&clock), Some(Arc::clone(&log)))?;
         let audit = Arc::new(audit);
         let state: Arc<dyn State> = Arc::new(SqliteState::open(&config.state)?);
         let warden = Warden::open(Arc::clone(&clock), Arc::clone(&state))?;

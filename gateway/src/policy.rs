@@ -233,9 +233,7 @@ impl PolicyHolder {
     fn tell_refused(&self, error: &PolicyError, by: &str) {
         let event = self.audit.event(Kind::PolicyRefused).by(by).why(&error.to_string());
         // Nothing changes either way; a failing audit file has raised its alarm.
-        if let Err(error) = self.audit.write(&event) {
-            tracing::error!("{error}");
-        }
+        self.audit.tell(&event);
     }
 }
 
@@ -417,8 +415,8 @@ mod tests {
         let plant = Plant::new();
         let office = plant.office();
         let before = office.policy.current().hash();
-        let full =
-            Audit::open(std::path::Path::new("/dev/full"), Alarm::to_log(), plant.clock.clone()).unwrap();
+        let full = Audit::open(std::path::Path::new("/dev/full"), Alarm::to_log(), plant.clock.clone(), None)
+            .unwrap();
         let settings = PolicySettings { dir: plant.path("policies"), manifest: Manifest::Optional };
         let holder = PolicyHolder::open(settings, Arc::clone(&office.state), Arc::new(full)).unwrap();
         plant.write_policy(MORE);

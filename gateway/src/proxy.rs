@@ -408,9 +408,7 @@ impl Carrier {
         let id = self.place.id;
         self.office.audit.alarm().raise(&format!("session {id} is cut, its recording failed: {failure}"));
         let event = self.office.audit.event(Kind::RecorderFailed).person(self.who.person()).session(id);
-        if let Err(error) = self.office.audit.write(&event.why(&failure.to_string())) {
-            tracing::error!("{error}");
-        }
+        self.office.audit.tell(&event.why(&failure.to_string()));
     }
 
     fn count(&self) {

@@ -169,9 +169,7 @@ pub async fn open(
     made.map(Unlogged).map_err(|why| {
         office.audit.alarm().raise(&format!("session {id} can't be recorded: {why}"));
         let event = office.audit.event(Kind::RecorderFailed).person(who.person()).session(id).why(&why);
-        if let Err(error) = office.audit.write(&event) {
-            tracing::error!("{error}");
-        }
+        office.audit.tell(&event);
         NotOpened { code: Refusal::Recorder, text: Refusal::Recorder.sentence().to_owned(), audit: why }
     })
 }

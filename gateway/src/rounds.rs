@@ -2,12 +2,12 @@
 //!
 //! Twice a second the TLS files; after each reload every live sign-in is
 //! judged anew and the ones that lost their right are ordered to end. Every
-//! few seconds the clock; once a minute the counted strangers are written and
-//! the audit file is put on stable storage. Runs on a thread of its own and
-//! may block on the disk. It gives orders and alarms; it never touches a
-//! connection, and it never makes anything laxer.
+//! few seconds the clock; once a minute the counted strangers are told and the
+//! audit file is to be put on stable storage. Runs on a thread of its own and
+//! may block on the disk, but not on the audit file's. It gives orders and
+//! alarms; it never touches a connection, and it never makes anything laxer.
 
-use crate::audit::{AuditError, Figure, Kind};
+use crate::audit::{Figure, Kind};
 use crate::clock::Standing;
 use crate::office::Office;
 use crate::sessions::EndOrder;
@@ -65,6 +65,7 @@ impl Rounds {
     pub fn go(&mut self, office: &Office) {
         self.count = self.count.wrapping_add(1);
         look_at_tls(office);
+        office.audit.look();
         self.look_at_log(office);
         if self.count % CLOCK_EVERY == 1 {
             self.look_at_clock(office);
@@ -92,7 +93,7 @@ impl Rounds {
             }
         }
         if let Some(trouble) = office.log.witness_trouble() {
-            told(office.audit.write(&office.audit.event(Kind::WitnessFailed).why(&trouble)));
+            office.audit.tell(&office.audit.event(Kind::WitnessFailed).why(&trouble));
         }
         if let Err(error) = office.recover_next() {
             tracing::error!("{error}");
@@ -108,7 +109,7 @@ impl Rounds {
                         format!("the clock stepped by {} s: sign-ins are suspended", step.step_seconds);
                     office.audit.alarm().raise(&format!("{text}; look at it, then `clock accept`"));
                     let event = office.audit.event(Kind::ClockStepped).what(&text);
-                    told(office.audit.write(&event.figure(Figure::Step(step.step_seconds))));
+                    office.audit.tell(&event.figure(Figure::Step(step.step_seconds)));
                 }
                 ClockTold::Suspended
             }
@@ -118,8 +119,8 @@ impl Rounds {
     }
 
     fn write_strangers(&self, office: &Office) {
-        told(office.audit.flush_strangers());
-        told(office.audit.sync());
+        office.audit.flush_strangers();
+        office.audit.ask_for_sync();
     }
 }
 
@@ -135,7 +136,7 @@ fn look_at_tls(office: &Office) {
                 current.material.crl_lapses,
                 current.material.certificate_expires
             );
-            told(office.audit.write(&office.audit.event(Kind::TlsReloaded).what(&what)));
+            office.audit.tell(&office.audit.event(Kind::TlsReloaded).what(&what));
             if let Err(failed) = office.log.enter_tls_keys(&current.material) {
                 tracing::error!("{failed}");
             }
@@ -145,7 +146,7 @@ fn look_at_tls(office: &Office) {
             for problem in problems {
                 office.audit.alarm().raise(&format!("{problem}; what was loaded before stays in use"));
                 let event = office.audit.event(Kind::TlsRefused).why(&problem.to_string());
-                told(office.audit.write(&event));
+                office.audit.tell(&event);
             }
         }
     }
@@ -155,7 +156,7 @@ fn look_at_tls(office: &Office) {
             days => format!("the CRL lapses within {days} days"),
         };
         office.audit.alarm().raise(&format!("{text}; issue a new one with the CA"));
-        told(office.audit.write(&office.audit.event(Kind::CrlExpiry).what(&text)));
+        office.audit.tell(&office.audit.event(Kind::CrlExpiry).what(&text));
     }
 }
 
@@ -169,15 +170,7 @@ pub fn end_the_revoked(office: &Office) {
         let sessions = office.registry.end_sign_in(id, EndOrder::CertificateRevoked);
         let event = office.audit.event(Kind::CertificateRevoked).person(&sign_in.person);
         let event = event.source(sign_in.source.ip()).why(&unfit.to_string());
-        told(office.audit.write(&event.what(&format!("{sessions} sessions ended"))));
-    }
-}
-
-/// A failing audit file has raised its alarm; rounds go on because stopping
-/// them would stop revocation too.
-fn told(written: Result<(), AuditError>) {
-    if let Err(error) = written {
-        tracing::error!("{error}");
+        office.audit.tell(&event.what(&format!("{sessions} sessions ended")));
     }
 }
 

@@ -181,7 +181,8 @@ impl Running {
         let drained = drained.map_err(|_| RunError::Thread("data"))??;
         let event = self.office.audit.event(Kind::GatewayStopped);
         self.office.audit.write(&event).map_err(OfficeError::from)?;
-        self.office.audit.sync().map_err(OfficeError::from)?;
+        // In this order: the audit's thread enters what it writes.
+        self.office.audit.close().map_err(OfficeError::from)?;
         self.office.log.close().map_err(|failed| OfficeError::Log(failed.to_string()))?;
         Ok(drained)
     }

@@ -99,9 +99,7 @@ fn look(office: &Office, before: Level, free: io::Result<u64>) -> Level {
         if level > before {
             office.audit.alarm().raise(&text);
         }
-        if let Err(error) = office.audit.write(&office.audit.event(Kind::SpaceChanged).what(&text)) {
-            tracing::error!("{error}");
-        }
+        office.audit.tell(&office.audit.event(Kind::SpaceChanged).what(&text));
     }
     level
 }

@@ -5,7 +5,7 @@
 //! checked: a folder that is being copied is not told about half way.
 
 use super::{FolderState, PolicyHolder};
-use crate::audit::{Audit, AuditError, Kind};
+use crate::audit::{Audit, Kind};
 use crate::office::Office;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -93,10 +93,7 @@ fn tell(state: &FolderState, audit: &Audit, telling: Telling) {
             event.what("the folder changed: invalid").why(&format!("{first}{more}"))
         }
     };
-    let written: Result<(), AuditError> = audit.write(&event);
-    if let Err(error) = written {
-        tracing::error!("{error}");
-    }
+    audit.tell(&event);
 }
 
 /// Facts of the files that a policy is made of. A folder that can't be looked

@@ -116,9 +116,7 @@ impl Carrier {
     fn note_refused(&self, what: &str, why: &str) {
         let event = self.office.audit.event(Kind::ChannelRefused).person(self.who.person());
         let event = event.target(&self.grant.target().id).session(self.place.id).what(what).why(why);
-        if let Err(error) = self.office.audit.write(&event) {
-            tracing::error!("{error}");
-        }
+        self.office.audit.tell(&event);
     }
 
     fn close(&mut self, channel: u32, how: How, why: &str) {

@@ -88,7 +88,7 @@ impl Recovery {
         let key = office.config.recording.signing_key.public();
         match examine(todo.session, todo.path.as_deref(), todo.gap, key) {
             Ok(found) => {
-                tell(office, todo, &found)?;
+                tell(office, todo, &found);
                 let entry = LogEntry::SessionRecovered(found);
                 office.log.commit_blocking(entry).map_err(|error| error.to_string())?;
             }
@@ -110,7 +110,7 @@ impl Todo {
 }
 
 /// The audit file's line and, where it is serious, an alarm.
-fn tell(office: &Office, todo: &Todo, found: &Recovered) -> Result<(), String> {
+fn tell(office: &Office, todo: &Todo, found: &Recovered) {
     let why = match (found.gap, found.finding) {
         (_, Finding::Missing) => "its recording is missing: it was deleted or never reached the disk",
         (_, Finding::Altered) => "its recording is not what was signed",
@@ -131,7 +131,7 @@ fn tell(office: &Office, todo: &Todo, found: &Recovered) -> Result<(), String> {
     if let Some(id) = todo.path.as_deref().and_then(session_of) {
         event = event.session(id);
     }
-    office.audit.write(&event).map_err(|error| error.to_string())
+    office.audit.tell(&event);
 }
 
 /// What a recording that broke off just now amounts to.

@@ -205,7 +205,7 @@ fn after_a_failure_nothing_is_entered_and_everything_is_told_to_end_softly() {
         person: person.clone(),
         source: ([192, 0, 2, 1], 1).into(),
         since: noon(),
-        factors: Default::default(),
+        factors: crate::state::FactorEpoch::default(),
         chain: vec![],
     };
     let sign_in = office.registry.sign_in(entry);
@@ -278,6 +278,88 @@ fn the_gateway_tells_that_it_lives_every_ten_minutes() {
     }
     office.log.close().unwrap();
     assert_eq!(office.log.position().size, before + 1);
+}
+
+/// Every entry of the log.
+fn entries(plant: &Plant) -> Vec<LogEntry> {
+    let key = plant.config().unwrap().recording.signing_key;
+    let mut entries = Vec::new();
+    let file = fs::File::open(plant.path("state/site.log")).unwrap();
+    read_log(file, key.public(), |_, entry| entries.push(LogEntry::decode(entry).unwrap().1)).unwrap();
+    entries
+}
+
+#[test]
+fn what_the_rounds_come_upon_is_in_the_log() {
+    let plant = Plant::new();
+    let office = plant.office();
+    let certificate = plant.issue(10, crate::fixture::Purpose::Client, 30).certificate;
+    let chain = vec![
+        <rustls::pki_types::CertificateDer<'_> as rustls::pki_types::pem::PemObject>::from_pem_slice(
+            certificate.as_bytes(),
+        )
+        .unwrap(),
+    ];
+    let entry = SignIn {
+        person: Handle::parse("tech-1@vendor-a").unwrap(),
+        source: ([192, 0, 2, 1], 1).into(),
+        since: noon(),
+        chain,
+        factors: crate::state::FactorEpoch::default(),
+    };
+    let _sign_in = office.registry.sign_in(entry);
+    let mut rounds = Rounds::default();
+    rounds.go(&office);
+    plant.write_crl(&[10], noon(), 60);
+    rounds.go(&office);
+    plant.write("crl.pem", "no list");
+    rounds.go(&office);
+    office.audit.stranger("handshake failed");
+    office.audit.stranger("handshake failed");
+    plant.clock.step_to(noon() + jiff::SignedDuration::from_hours(2));
+    (0..1200).for_each(|_| rounds.go(&office));
+    plant.write_policy("p, too, short\n");
+    office.policy.apply("admin-1").unwrap_err();
+    office.audit.settle();
+    office.log.close().unwrap();
+    // To be read by the configuration again.
+    plant.write_crl(&[10], noon(), 60);
+    let entries = entries(&plant);
+    let events = |wanted: Happening| {
+        let count = |entry: &LogEntry| {
+            let LogEntry::Event { what, count, .. } = entry else { return None };
+            (*what == wanted).then_some(*count)
+        };
+        entries.iter().filter_map(count).collect::<Vec<_>>()
+    };
+    assert_eq!(events(Happening::CertificateRevoked), [1]);
+    assert_eq!(events(Happening::TlsRefused), [1]);
+    assert_eq!(events(Happening::StrangersRefused), [2]);
+    assert_eq!(events(Happening::PolicyRefused), [1]);
+    let steps = entries.iter().filter(|entry| matches!(entry, LogEntry::ClockStepped { seconds: 7200, .. }));
+    assert_eq!(steps.count(), 1, "{entries:?}");
+    let beats = entries.iter().filter(|entry| matches!(entry, LogEntry::Heartbeat { sessions: 0 }));
+    assert_eq!(beats.count(), 1, "{entries:?}");
+    let list = recording::log::KeyRole::RevocationList;
+    let lists =
+        entries.iter().filter(|entry| matches!(entry, LogEntry::KeyChanged { role, .. } if *role == list));
+    assert_eq!(lists.count(), 2, "{entries:?}");
+}
+
+#[test]
+fn a_list_that_lapses_is_in_the_log_and_so_are_lines_that_were_lost() {
+    let plant = Plant::new();
+    let office = plant.office();
+    plant.advance_days(40);
+    Rounds::default().go(&office);
+    office.audit.tell(&office.audit.event(crate::audit::Kind::LinesLost).count(7));
+    office.audit.settle();
+    office.log.close().unwrap();
+    let entries = entries(&plant);
+    for (wanted, times) in [(Happening::CrlExpiry, 1), (Happening::LinesLost, 7)] {
+        let there = |entry: &LogEntry| matches!(entry, LogEntry::Event { what, count, .. } if (*what, *count) == (wanted, times));
+        assert_eq!(entries.iter().filter(|entry| there(entry)).count(), 1, "{wanted:?}");
+    }
 }
 
 fn witnessed() -> Plant {
