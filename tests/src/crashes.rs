@@ -3,8 +3,8 @@
 //! The device is a process of its own that keeps every byte on stable storage
 //! before it answers. After each kill the recording must verify as broken
 //! off, not as altered, and what the device got must be a prefix of the
-//! recorded `to_device` tap. One workshop serves all kills; the gateway starts
-//! anew for each, over what the last one left behind.
+//! recorded `to_device` tap. A few workshops side by side serve all kills; in
+//! each the gateway starts anew, over what the last one left behind.
 
 use crate::{
     device::Device,
@@ -22,9 +22,9 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
-    thread::JoinHandle,
+    thread::{JoinHandle, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -33,6 +33,10 @@ pub const LEAST_FORWARDED: usize = 240;
 
 /// Requests by which the instant of the kill varies.
 const SPREAD: u64 = 40;
+
+/// Workshops in which gateways are killed at the same time: most of a kill's
+/// time is waiting for disks and other processes.
+const WORKSHOPS: u32 = 3;
 
 /// One recording of so many is also checked by the auditor's program.
 const CHECKED_EVERY: u32 = 20;
@@ -52,11 +56,29 @@ pub struct Tally {
     pub slowest_start: Duration,
 }
 
-/// Kills the gateway `kills` times; `told` hears the number of each.
+/// Kills gateways `kills` times; `told` hears of each how many there were.
 ///
 /// # Errors
 /// At the first kill after which something does not hold.
-pub fn kill_again_and_again(kills: u32, mut told: impl FnMut(u32)) -> anyhow::Result<Tally> {
+pub fn kill_again_and_again(kills: u32, told: impl Fn(u32) + Sync) -> anyhow::Result<Tally> {
+    let begun = AtomicU32::new(0);
+    let next = || {
+        let number = begun.fetch_add(1, Ordering::Relaxed);
+        (number < kills).then(|| told(number)).is_some()
+    };
+    let tallies: Vec<anyhow::Result<Tally>> = std::thread::scope(|scope| {
+        let work = |_| scope.spawn(|| kill_in_one_workshop(next));
+        let workers: Vec<_> = (0..WORKSHOPS.min(kills)).map(work).collect();
+        let joined = |worker: ScopedJoinHandle<'_, _>| {
+            worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a workshop's thread panicked")))
+        };
+        workers.into_iter().map(joined).collect()
+    });
+    tallies.into_iter().try_fold(Tally::none(), |sum, tally| Ok(sum.with(tally?)))
+}
+
+/// Kills as long as there is a next one.
+fn kill_in_one_workshop(next: impl Fn() -> bool) -> anyhow::Result<Tally> {
     let truth = tempfile::tempdir_in(crate::binaries::target())?;
     let device = Device::start(truth.path())?;
     let workshop = Workshop::new(device.address());
@@ -64,14 +86,32 @@ pub fn kill_again_and_again(kills: u32, mut told: impl FnMut(u32)) -> anyhow::Re
     let first = Gateway::ready(&workshop)?;
     let technician = first.import(TECHNICIAN)?;
     first.kill()?;
-    let mut tally = Tally { least: usize::MAX, ..Tally::default() };
+    let mut tally = Tally::none();
     let mut seen = BTreeSet::new();
-    for number in 0..kills {
-        told(number);
+    for number in 0.. {
+        if !next() {
+            break;
+        }
         let round = Round { workshop: &workshop, device: &device, technician: &technician, number };
         round.go(&mut seen, &mut tally).with_context(|| format!("kill {number}"))?;
     }
     Ok(tally)
+}
+
+impl Tally {
+    fn none() -> Self {
+        Self { least: usize::MAX, ..Self::default() }
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            kills: self.kills + other.kills,
+            forwarded: self.forwarded + other.forwarded,
+            least: self.least.min(other.least),
+            ahead: self.ahead + other.ahead,
+            slowest_start: self.slowest_start.max(other.slowest_start),
+        }
+    }
 }
 
 struct Round<'a> {

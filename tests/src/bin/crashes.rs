@@ -19,10 +19,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut err = std::io::stderr();
     let told = tests::crashes::kill_again_and_again(arguments.kills, |number| {
         // Nobody has to look on.
-        let _written = write!(err, "\rkill {number} ");
+        let _written = write!(std::io::stderr(), "\rkill {number} ");
     });
     let (text, code) = match told {
         Ok(tally) => (format!("\n{tally:#?}\n"), ExitCode::SUCCESS),

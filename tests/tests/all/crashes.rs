@@ -4,7 +4,7 @@ use tests::crashes::{LEAST_FORWARDED, kill_again_and_again};
 
 /// What fits into the time of a run for every change; `crashes --kills N`
 /// does more.
-const KILLS: u32 = 100;
+const KILLS: u32 = 200;
 
 #[test]
 fn whenever_the_gateway_is_killed_the_device_got_nothing_that_is_not_recorded() {

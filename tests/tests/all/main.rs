@@ -24,5 +24,6 @@ mod power;
 mod refusals;
 mod second_verifier;
 mod site_log;
+mod site_log_kinds;
 mod strangers;
 mod zoo;
