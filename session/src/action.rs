@@ -73,6 +73,9 @@ pub enum Action {
         /// Why, in plain words.
         why: String,
     },
+    /// The person has done something: an operation that changes the device
+    /// goes to it, or an opaque service was opened.
+    Active,
     /// Tell the technician.
     Notice(Notice),
     /// The session is over. No action towards a peer follows.
@@ -97,6 +100,8 @@ pub enum Refusal {
     Ended,
     /// The channel's number was used before, or too many were.
     Malformed,
+    /// The person has to show the second factor again first.
+    Paused,
 }
 
 /// News for the technician's client.

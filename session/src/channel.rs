@@ -134,6 +134,30 @@ impl Channel {
         }
     }
 
+    /// The same while no request passes: what the tool sends is taken as far
+    /// as there is room, so that its end is seen; an opaque device is not
+    /// read, since what it shows is for the person who is asked for.
+    pub(crate) fn ready_paused(&self, direction: Direction) -> bool {
+        let open = self.phase == Phase::Open;
+        match (direction, self.protocol.carriage()) {
+            (Direction::FromClient, Carriage::Decoded | Carriage::Opaque) => {
+                open && self.client == Side::Sending && self.from_client.bytes().len() < BUFFERED
+            }
+            (Direction::FromDevice, Carriage::Decoded) => self.ready(direction),
+            (Direction::FromDevice, Carriage::Opaque) => false,
+        }
+    }
+
+    /// Gives up a channel whose tool went away while its requests were held
+    /// back: nobody expects them to be carried out any more.
+    pub(crate) fn nobody_waits(&self) -> Result<(), Close> {
+        if self.phase == Phase::Open && !self.is_drained() {
+            let reason = "the tool closed the connection while its requests were held back";
+            return Err(Close::soft(By::Client, reason));
+        }
+        Ok(())
+    }
+
     /// When the oldest request under way is overdue.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.due.deadline()

@@ -8,6 +8,7 @@ use crate::core::closing::Time;
 use crate::desk::Desk;
 use crate::ending::{EndCause, How, Schedule};
 use crate::input::{By, Input, Setup};
+use crate::presence::Due;
 use crate::record::{Decision, Event};
 use authz::{Limits, Terms};
 use bytes::Bytes;
@@ -37,9 +38,21 @@ pub struct Core {
     /// The channel whose request was dealt with last, for fair turns.
     last_turn: u32,
     schedule: Schedule,
+    /// When it ends whatever the terms become, and why.
+    bound: (Duration, EndCause),
     /// When the opaque channels were last judged.
     rechecked: Duration,
+    flow: Flow,
     life: Life,
+}
+
+/// Whether requests may pass at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// Each as it is judged.
+    Open,
+    /// None, until the person has shown the second factor again.
+    Paused,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +66,23 @@ enum Life {
     Ended,
 }
 
+/// The end of the terms, or the session's own where that comes first.
+fn schedule(now: Duration, (bound, cause): (Duration, EndCause), expires: Duration) -> Schedule {
+    if bound < expires {
+        Schedule::new(now, bound, cause)
+    } else {
+        Schedule::new(now, expires, EndCause::GrantExpired)
+    }
+}
+
 impl Core {
     /// A session without channels. The time begins at zero.
     pub fn new(setup: Setup) -> Self {
         let limits = setup.limits.clone();
         let terms = Arc::clone(&setup.terms);
-        let given = setup.expires;
+        let bound = (setup.expires, setup.expires_by);
         let desk = Desk::new(setup);
-        let end = given.min(desk.judge.expires()).min(limits.session);
+        let expires = desk.judge.expires().min(limits.session);
         Self {
             desk,
             limits,
@@ -68,8 +90,10 @@ impl Core {
             channels: BTreeMap::new(),
             used: BTreeSet::new(),
             last_turn: 0,
-            schedule: Schedule::new(Duration::ZERO, end, EndCause::GrantExpired),
+            schedule: schedule(Duration::ZERO, bound, expires),
+            bound,
             rechecked: Duration::ZERO,
+            flow: Flow::Open,
             life: Life::Running,
         }
     }
@@ -116,8 +140,11 @@ impl Core {
     pub fn ready(&self, channel: u32, direction: Direction) -> bool {
         let Some(channel) = self.channels.get(&channel) else { return false };
         match (self.life, direction) {
-            (Life::Running, Direction::FromClient | Direction::FromDevice)
-            | (Life::Closing { .. }, Direction::FromDevice) => channel.ready(direction),
+            (Life::Running, Direction::FromClient | Direction::FromDevice) => match self.flow {
+                Flow::Open => channel.ready(direction),
+                Flow::Paused => channel.ready_paused(direction),
+            },
+            (Life::Closing { .. }, Direction::FromDevice) => channel.ready(direction),
             (Life::Closing { .. }, Direction::FromClient) | (Life::Ended, _) => false,
         }
     }
@@ -157,9 +184,13 @@ impl Core {
             }
             Input::FromDevice { channel, bytes } => self.device_sent(channel, bytes, actions),
             Input::ClientFinished { channel } => {
+                let flow = self.flow;
                 self.with(channel, actions, |channel, _, _| {
                     channel.client_finished();
-                    Ok(())
+                    match flow {
+                        Flow::Open => Ok(()),
+                        Flow::Paused => channel.nobody_waits(),
+                    }
                 });
                 self.serve(channel, actions);
             }
@@ -176,6 +207,8 @@ impl Core {
             }
             Input::Timer => self.serve_all(actions),
             Input::NewTerms(terms) => self.change_terms(terms, actions),
+            Input::Pause(due) => self.pause(due, actions),
+            Input::Resume => self.resume(actions),
             Input::PathChanged(source) => {
                 self.desk.judge.change_source(source);
                 actions.push(self.desk.event(Event::PathChanged { source }));
@@ -209,6 +242,8 @@ impl Core {
             | Input::Durable { .. }
             | Input::Timer
             | Input::NewTerms(_)
+            | Input::Pause(_)
+            | Input::Resume
             | Input::PathChanged(_)
             | Input::EndIn { .. }
             | Input::End(_) => {}
@@ -225,6 +260,12 @@ impl Core {
     /// Deals with all that a channel can do now. Where requests are paced
     /// every channel gets its turn.
     fn serve(&mut self, channel: u32, actions: &mut Vec<Action>) {
+        match self.flow {
+            Flow::Open => {}
+            Flow::Paused => {
+                return self.with(channel, actions, |channel, desk, actions| channel.settle(desk, actions));
+            }
+        }
         if self.desk.is_paced() {
             return self.serve_all(actions);
         }
@@ -236,6 +277,12 @@ impl Core {
     }
 
     fn serve_all(&mut self, actions: &mut Vec<Action>) {
+        match self.flow {
+            Flow::Open => {}
+            Flow::Paused => {
+                return self.each(actions, |channel, desk, actions| channel.settle(desk, actions));
+            }
+        }
         self.each(actions, |channel, desk, actions| channel.release(desk, actions));
         let mut blocked = 0;
         while blocked < self.channels.len() {
@@ -267,6 +314,22 @@ impl Core {
         heads.filter(|due| *due > self.desk.now).min().unwrap_or(Duration::MAX)
     }
 
+    /// From here on no request passes. What was asked before is answered.
+    fn pause(&mut self, due: Due, actions: &mut Vec<Action>) {
+        if self.flow == Flow::Open {
+            self.flow = Flow::Paused;
+            actions.push(self.desk.note(format!("requests are held back: {due}")));
+        }
+    }
+
+    fn resume(&mut self, actions: &mut Vec<Action>) {
+        if self.flow == Flow::Paused {
+            self.flow = Flow::Open;
+            actions.push(self.desk.note("the second factor was shown again: requests pass".to_owned()));
+            self.serve_all(actions);
+        }
+    }
+
     /// From the next request on other terms hold.
     fn change_terms(&mut self, terms: Arc<Terms>, actions: &mut Vec<Action>) {
         if terms.person() != self.terms.person() || terms.target() != self.terms.target() {
@@ -277,7 +340,11 @@ impl Core {
         self.desk.judge.change_terms(Arc::clone(&terms));
         self.terms = terms;
         let expires = self.desk.judge.expires().min(self.limits.session);
-        self.schedule = self.schedule.with_grant(self.desk.now, expires);
+        self.schedule = if self.bound.0 < expires && self.schedule.cause() == EndCause::GrantExpired {
+            schedule(self.desk.now, self.bound, expires)
+        } else {
+            self.schedule.with_grant(self.desk.now, expires)
+        };
         actions.push(Action::Notice(Notice::GrantChanged { expires: self.schedule.at() }));
         let _: Time = self.keep_time(actions);
         if self.life == Life::Running {

@@ -31,6 +31,8 @@ pub enum EndCause {
     PersonDisabled,
     /// The person's second factor was removed.
     FactorRemoved,
+    /// The second factor was asked for again and not given in time.
+    FactorMissing,
     /// The recording can't go on.
     RecorderFailed,
     /// There is hardly room left for recordings.
@@ -59,13 +61,14 @@ pub enum EndCause {
 
 impl EndCause {
     /// Every cause.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ClientClosed,
         Self::Killed,
         Self::CertificateRevoked,
         Self::CertificateExpired,
         Self::PersonDisabled,
         Self::FactorRemoved,
+        Self::FactorMissing,
         Self::RecorderFailed,
         Self::SpaceRanOut,
         Self::GrantExpired,
@@ -101,6 +104,7 @@ impl EndCause {
             | Self::PolicyNarrowed
             | Self::Shutdown
             | Self::Idle
+            | Self::FactorMissing
             | Self::SignInLost => How::Soft,
         }
     }
@@ -115,6 +119,7 @@ impl fmt::Display for EndCause {
             Self::CertificateExpired => "the certificate has expired",
             Self::PersonDisabled => "the person was disabled",
             Self::FactorRemoved => "the second factor was removed",
+            Self::FactorMissing => "the second factor was not given again in time",
             Self::RecorderFailed => "the recording failed",
             Self::SpaceRanOut => "there is hardly room left for recordings",
             Self::GrantExpired => "the time of the permission is over",
@@ -155,7 +160,8 @@ impl Schedule {
     }
 
     /// The schedule after the grant's end became `expires`. Another cause
-    /// that comes sooner stays.
+    /// that comes sooner stays, and what holds for the session whatever the
+    /// grant is never gives way to a later end.
     pub(crate) fn with_grant(self, now: Duration, expires: Duration) -> Self {
         if self.cause == EndCause::GrantExpired || expires < self.at {
             Self::new(now, expires, EndCause::GrantExpired)
@@ -166,6 +172,10 @@ impl Schedule {
 
     pub(crate) fn at(&self) -> Duration {
         self.at
+    }
+
+    pub(crate) fn cause(&self) -> EndCause {
+        self.cause
     }
 
     /// When something has to be done next.

@@ -1,6 +1,7 @@
 //! What can happen to a session.
 
 use crate::ending::EndCause;
+use crate::presence::Due;
 use authz::{Assurance, Limits, Mode, Terms};
 use bytes::Bytes;
 use dissect::Protocol;
@@ -29,9 +30,11 @@ pub struct Setup {
     pub assurance: Assurance,
     /// Wall time at the session's start, when `now` was zero.
     pub started: Timestamp,
-    /// When the grant ends, since the session's start. The limit on a
-    /// session's length applies besides.
+    /// When the session has to end whatever the terms become, since its
+    /// start. The terms' own end and the limit on its length apply besides.
     pub expires: Duration,
+    /// Why it ends then.
+    pub expires_by: EndCause,
 }
 
 /// Whose doing something was.
@@ -128,6 +131,11 @@ pub enum Input {
     NewTerms(Arc<Terms>),
     /// The technician's address changed.
     PathChanged(IpAddr),
+    /// The person has to show the second factor again: until
+    /// [`Input::Resume`] no request passes, and nothing else changes.
+    Pause(Due),
+    /// The person has shown it.
+    Resume,
     /// The session shall end softly after this long, with the usual warnings.
     /// Never puts off an end that is nearer.
     EndIn {

@@ -27,6 +27,7 @@ mod input;
 mod intake;
 mod judge;
 mod pace;
+mod presence;
 mod record;
 mod taps;
 
@@ -36,5 +37,6 @@ pub use ending::{EndCause, How};
 pub use input::{By, Input, PIECE, Setup};
 pub use intake::BUFFERED;
 pub use judge::{Judgement, judge};
+pub use presence::{Call, Due, Presence, PresenceLimits};
 pub use record::{Body, Decision, Entry, Event, Tap, Totals, UNASKED};
 pub use taps::REACH;

@@ -93,6 +93,7 @@ impl Work {
             assurance: Assurance::CertificateAndTotp,
             started: "2026-10-31T10:31:07.400Z".parse().unwrap(),
             expires: Duration::MAX,
+            expires_by: session::EndCause::GrantExpired,
         };
         Self { core: Core::new(setup), ms: 0, entries: vec![event(0, Event::Started(begin))] }
     }

@@ -181,6 +181,10 @@ impl Channel {
         actions.push(desk.event(self.operation_event(number, &head, &judged)));
         match judged.judgement.decision {
             Decision::Allow => {
+                match judged.effect {
+                    Effect::Changes => actions.push(Action::Active),
+                    Effect::Observes => {}
+                }
                 self.admit(number, head, judged.effect, desk, actions);
                 Ok(())
             }

@@ -1,7 +1,7 @@
 //! Opening channels: bounds first, then the policy, then the record, and only
 //! then the device is dialled.
 
-use super::Core;
+use super::{Core, Flow};
 use crate::action::{Action, Notice, Refusal};
 use crate::channel::{Channel, Close};
 use crate::input::By;
@@ -23,6 +23,10 @@ impl Core {
     ) {
         if self.used.len() >= CHANNELS_EVER || self.used.contains(&channel) {
             return self.refuse(channel, Refusal::Malformed, "the channel's number can't be used", actions);
+        }
+        if self.flow == Flow::Paused {
+            let text = "the second factor has to be shown again first";
+            return self.refuse(channel, Refusal::Paused, text, actions);
         }
         if self.channels.len() >= usize::from(self.limits.channels) {
             return self.refuse(channel, Refusal::Busy, "the target's limit of channels is reached", actions);
@@ -69,7 +73,10 @@ impl Core {
             reason: judgement.reason.clone(),
         }));
         match judgement.decision {
-            Decision::Allow => Ok(()),
+            Decision::Allow => {
+                actions.push(Action::Active);
+                Ok(())
+            }
             Decision::Deny | Decision::Needs => {
                 self.desk.counts.denied = self.desk.counts.denied.saturating_add(1);
                 let reason = judgement.reason;

@@ -8,6 +8,7 @@ mod endings;
 mod limits;
 mod opaque;
 mod oracle;
+mod presence;
 mod protocols;
 mod requests;
 mod sim;

@@ -199,11 +199,17 @@ pub(crate) struct Options {
     pub(crate) mode: Mode,
     pub(crate) limits: Limits,
     pub(crate) expires: Duration,
+    pub(crate) expires_by: EndCause,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mode: Mode::Default, limits: Limits::default(), expires: Duration::from_secs(6 * 3600) }
+        Self {
+            mode: Mode::Default,
+            limits: Limits::default(),
+            expires: Duration::from_secs(6 * 3600),
+            expires_by: EndCause::GrantExpired,
+        }
     }
 }
 
@@ -226,6 +232,8 @@ pub(crate) struct Sim {
     pub(crate) taps: BTreeMap<(u32, Tap), Vec<u8>>,
     pub(crate) events: Vec<(Duration, Event)>,
     pub(crate) notices: Vec<Notice>,
+    /// How often the core saw a sign of the person.
+    pub(crate) signs: u32,
     /// Tickets asked for and not given back, with what they cover.
     pub(crate) tickets: BTreeMap<u64, BTreeMap<u32, usize>>,
     /// How much of `to_device` is on stable storage.
@@ -249,6 +257,7 @@ impl Sim {
             assurance: Assurance::CertificateAndTotp,
             started: started(),
             expires: options.expires,
+            expires_by: options.expires_by,
         };
         Self {
             core: Core::new(setup),
@@ -259,6 +268,7 @@ impl Sim {
             taps: BTreeMap::new(),
             events: Vec::new(),
             notices: Vec::new(),
+            signs: 0,
             tickets: BTreeMap::new(),
             stable: BTreeMap::new(),
             closed: BTreeMap::new(),
@@ -432,6 +442,7 @@ impl Sim {
             Action::CloseChannel { channel, how, why } => {
                 assert!(self.closed.insert(channel, (how, why)).is_none(), "closed twice");
             }
+            Action::Active => self.signs += 1,
             Action::Notice(notice) => self.notices.push(notice),
             Action::End { how, cause } => {
                 let open = self.confirmed.iter().find(|channel| !self.closed.contains_key(channel));

@@ -202,6 +202,7 @@ impl World {
             assurance: Assurance::CertificateAndTotp,
             started: noon(),
             expires: Duration::from_secs(3600),
+            expires_by: session::EndCause::GrantExpired,
         };
         let syncs = recording.syncs.clone();
         let mut world = Self {
