@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use wire::{SessionId, ToClient, ToGateway};
 
 use crate::Problem;
+use crate::again::Again;
 use crate::asked::Asked;
 use crate::escape::escape;
 use crate::intake::{ChannelEvent, Door, Porter};
@@ -62,7 +63,7 @@ pub async fn connect(profile: &Profile, wish: &Wish, screen: &mut Screen) -> Res
     let signed_in = sign_in(&mut control, &wish.codes, screen).await?;
     let interrupt =
         Interrupt::catch().map_err(|source| Problem::Io { what: "signals".to_owned(), source })?;
-    let mut stay = Stay::new(profile, signed_in, interrupt);
+    let mut stay = Stay::new(profile, signed_in, interrupt, &wish.codes);
     let result = stay.run(&link, &mut control, wish, screen).await;
     screen.end_status();
     stay.leave(&mut control, screen).await;
@@ -71,8 +72,10 @@ pub async fn connect(profile: &Profile, wish: &Wish, screen: &mut Screen) -> Res
 }
 
 /// Everything that lasts from the sign-in to the end.
-struct Stay {
+struct Stay<'a> {
     connected: Connected,
+    /// The second factor, when it is asked for again.
+    again: Again<'a>,
     ledger: Ledger,
     interrupt: Interrupt,
     running: Option<Running>,
@@ -87,8 +90,8 @@ struct Stay {
     porters: JoinSet<()>,
 }
 
-impl Stay {
-    fn new(profile: &Profile, signed_in: SignedIn, interrupt: Interrupt) -> Self {
+impl<'a> Stay<'a> {
+    fn new(profile: &Profile, signed_in: SignedIn, interrupt: Interrupt, codes: &'a Codes) -> Self {
         let since = Timestamp::now();
         let state = State {
             process: std::process::id(),
@@ -101,6 +104,7 @@ impl Stay {
         };
         Self {
             connected: Connected { person: signed_in.person, since, until: signed_in.until },
+            again: Again::new(codes),
             ledger: Ledger::default(),
             interrupt,
             running: None,
@@ -177,6 +181,10 @@ impl Stay {
             tokio::select! {
                 message = control.receive() => self.take(message?, screen)?,
                 Some(event) = told.recv() => self.channel(event, screen),
+                code = self.again.code() => match code {
+                    Ok(code) => control.send(&ToGateway::Totp { code }).await?,
+                    Err(problem) => screen.remark(&problem.to_string()),
+                },
                 () = self.interrupt.wait() => return Ok(()),
                 _ = refresh.tick() => self.record_state(screen),
             }
@@ -190,6 +198,10 @@ impl Stay {
     }
 
     fn show(&self, screen: &mut Screen) {
+        // It would be drawn over what is being typed.
+        if self.again.is_asked() {
+            return screen.end_status();
+        }
         screen.status(&status::line(&self.connected, &self.ledger, Timestamp::now()));
     }
 
@@ -222,6 +234,23 @@ impl Stay {
                 Ok(())
             }
             ToClient::Pong => Ok(()),
+            ToClient::FactorAgain { text, within_s, factors: _ } => {
+                screen.end_status();
+                let how = self.again.ask();
+                screen.remark(&format!("{}; within {within_s} s: {how}", escape(&text)));
+                Ok(())
+            }
+            ToClient::SignedIn { assurance: _, expires_ms } if self.again.is_asked() => {
+                self.again.over();
+                self.connected.until = Timestamp::from_millisecond(expires_ms).unwrap_or(Timestamp::MAX);
+                screen.remark("the second factor was accepted: the work goes on");
+                Ok(())
+            }
+            ToClient::Refused { code, text, retry_after_s: Some(after_s) } if self.again.is_asked() => {
+                let how = self.again.another(after_s);
+                screen.remark(&format!("{}; {how}", refusal(code, &text)));
+                Ok(())
+            }
             ToClient::Refused { code, text, retry_after_s: _ } => Err(Problem::Refused(refusal(code, &text))),
             other @ (ToClient::Welcome { .. }
             | ToClient::SignedIn { .. }

@@ -7,9 +7,10 @@
 //!
 //! In the order of events: [`arguments`] (what was typed), [`profile`] (where the gateway is and who we are),
 //! [`link`] (the line to it), [`sign_in`], then [`targets`], or [`connect`] with [`opening`], [`intake`], [`pump`],
-//! [`sessions`] and the [`status`] line on the [`screen`]; [`receipts`] keeps what the gateway signed; [`running`] lets
+//! [`sessions`], [`again`] and the [`status`] line on the [`screen`]; [`receipts`] keeps what the gateway signed; [`running`] lets
 //! another process ask what runs.
 
+pub mod again;
 pub mod arguments;
 pub mod asked;
 pub mod connect;

@@ -99,6 +99,7 @@ async fn opened_session(
             | ToClient::SignedIn { .. }
             | ToClient::Refused { .. }
             | ToClient::Targets(_)
+            | ToClient::FactorAgain { .. }
             | ToClient::Pong) => return Err(out_of_turn(&other)),
         }
     }

@@ -81,6 +81,7 @@ pub async fn sign_in(control: &mut Control, codes: &Codes, screen: &mut Screen) 
             | ToClient::Notice { .. }
             | ToClient::Checkpoint { .. }
             | ToClient::LogCheckpoint { .. }
+            | ToClient::FactorAgain { .. }
             | ToClient::Pong) => return Err(out_of_turn(&other)),
         }
     }
@@ -116,6 +117,7 @@ fn welcome(first: ToClient, screen: &mut Screen) -> Result<String, Problem> {
         | ToClient::Notice { .. }
         | ToClient::Checkpoint { .. }
         | ToClient::LogCheckpoint { .. }
+        | ToClient::FactorAgain { .. }
         | ToClient::Pong) => Err(out_of_turn(&other)),
     }
 }
@@ -184,6 +186,7 @@ pub(crate) fn out_of_turn(message: &ToClient) -> Problem {
         ToClient::Notice { .. } => "Notice",
         ToClient::Checkpoint { .. } => "Checkpoint",
         ToClient::LogCheckpoint { .. } => "LogCheckpoint",
+        ToClient::FactorAgain { .. } => "FactorAgain",
         ToClient::Pong => "Pong",
     };
     Problem::Unreachable(format!("the gateway broke the protocol: `{name}` came out of turn"))
@@ -216,7 +219,7 @@ fn not_typed(error: &std::io::Error) -> Problem {
     Problem::Usage(format!("no terminal to ask for the code: use --totp-file ({error})"))
 }
 
-fn from_seed(seed: &Seed) -> Result<Code, Problem> {
+pub(crate) fn from_seed(seed: &Seed) -> Result<Code, Problem> {
     seed.code_at(unix_seconds())
         .ok_or_else(|| Problem::Configuration("the seed gives codes that cannot be sent".to_owned()))
 }

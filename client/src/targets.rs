@@ -36,6 +36,7 @@ pub async fn ask(control: &mut Control) -> Result<Vec<TargetInfo>, Problem> {
         | ToClient::Notice { .. }
         | ToClient::Checkpoint { .. }
         | ToClient::LogCheckpoint { .. }
+        | ToClient::FactorAgain { .. }
         | ToClient::Pong) => Err(out_of_turn(&other)),
     }
 }

@@ -94,6 +94,10 @@ pub enum Kind {
     FactorRemoved,
     /// A person without a second factor was given one by an administrator.
     FactorGiven,
+    /// The second factor was asked for again in a sign-in.
+    FactorAsked,
+    /// It was shown.
+    FactorShown,
     /// An administrator ended a session.
     SessionKilled,
     /// CA, CRL or certificate were read anew.
@@ -285,6 +289,7 @@ impl Event {
             | Kind::SessionEnded
             | Kind::SessionRecovered
             | Kind::ChannelRefused
+            | Kind::FactorAsked
             | Kind::OperationDenied
             | Kind::PolicyFolder
             | Kind::SpaceChanged
@@ -302,6 +307,7 @@ impl Event {
             Kind::PersonUnlocked => Happening::PersonUnlocked,
             Kind::FactorRemoved => Happening::FactorRemoved,
             Kind::FactorGiven => Happening::FactorGiven,
+            Kind::FactorShown => Happening::FactorShown,
             Kind::SessionKilled => Happening::SessionKilled,
             Kind::TlsRefused => Happening::TlsRefused,
             Kind::CrlExpiry => Happening::CrlExpiry,

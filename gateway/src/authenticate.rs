@@ -14,11 +14,13 @@ use crate::clock::Standing as ClockStanding;
 use crate::desk::{Desk, DeskError};
 use crate::factor::{self, Rejection, Verified};
 use crate::office::Office;
+use crate::presence::Presence;
 use crate::quic::Connection;
 use crate::sessions::{SignIn, SignInPlace};
-use crate::state::{KeyHash, Lock, Person, Standing};
+use crate::state::{KeyHash, Lock, Person, PersonId, Standing};
 use authz::{Assurance, Handle};
 use jiff::Timestamp;
+use session::EndCause;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,9 +45,10 @@ pub struct Authenticated {
     person: Person,
     assurance: Assurance,
     source: SocketAddr,
-    expires: Timestamp,
+    expires: (Timestamp, EndCause),
     connection: Connection,
     sign_in: SignInPlace,
+    presence: Presence,
     _place: Place,
 }
 
@@ -53,6 +56,11 @@ impl Authenticated {
     /// The person's handle.
     pub fn person(&self) -> &Handle {
         &self.person.handle
+    }
+
+    /// The person's number in the state.
+    pub fn id(&self) -> PersonId {
+        self.person.id
     }
 
     /// With which factors.
@@ -67,7 +75,17 @@ impl Authenticated {
 
     /// When the certificate or the sign-in itself runs out.
     pub fn expires(&self) -> Timestamp {
+        self.expires.0
+    }
+
+    /// The same, with what sessions are told then.
+    pub fn expires_with_cause(&self) -> (Timestamp, EndCause) {
         self.expires
+    }
+
+    /// The watch over whether the person is still there.
+    pub fn presence(&self) -> &Presence {
+        &self.presence
     }
 
     /// The connection that was proven.
@@ -147,7 +165,12 @@ async fn prove(
     let person = office.blocking(move |office| office.state.person_by_key(&key)).await;
     let person = person.map_err(|why| fail(office, desk, &accepted, &why))?;
     let person = factor_of(office, desk, &accepted, person, key).await?;
-    let expires = certificate.not_after.min(office.clock.wall() + SIGN_IN_LASTS);
+    let lasts = office.clock.wall() + SIGN_IN_LASTS;
+    let expires = if certificate.not_after < lasts {
+        (certificate.not_after, EndCause::CertificateExpired)
+    } else {
+        (lasts, EndCause::GrantExpired)
+    };
     admit(office, desk, accepted, person, expires).await
 }
 
@@ -264,7 +287,7 @@ async fn admit(
     desk: &mut Desk,
     accepted: Accepted,
     person: Person,
-    expires: Timestamp,
+    expires: (Timestamp, EndCause),
 ) -> Result<Authenticated, NotSignedIn> {
     let (source, since) = (accepted.source, office.clock.wall());
     let (handle, factors, chain) = (person.handle.clone(), person.factors, accepted.chain.clone());
@@ -286,11 +309,20 @@ async fn admit(
     }
     desk.widen();
     desk.say(&ToClient::SignedIn {
-        assurance: wire::Assurance::CertificateAndTotp,
-        expires_ms: expires.as_millisecond(),
+        assurance: on_the_wire(assurance),
+        expires_ms: expires.0.as_millisecond(),
     });
     let Accepted { connection, place, .. } = accepted;
-    Ok(Authenticated { person, assurance, source, expires, connection, sign_in, _place: place })
+    let presence = Presence::new(Arc::clone(&office.clock), office.config.limits.presence);
+    Ok(Authenticated { person, assurance, source, expires, connection, sign_in, presence, _place: place })
+}
+
+/// What a sign-in is worth, in the protocol's words.
+pub(crate) fn on_the_wire(assurance: Assurance) -> wire::Assurance {
+    match assurance {
+        Assurance::CertificateAndTotp => wire::Assurance::CertificateAndTotp,
+        Assurance::CertificateAndWebauthn => wire::Assurance::CertificateAndWebauthn,
+    }
 }
 
 fn read(accepted: &Accepted) -> Option<Certificate> {

@@ -145,6 +145,8 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// How long a stopping gateway waits for its sessions.
     pub drain_deadline: Duration,
+    /// When a person has to show the second factor again.
+    pub presence: session::PresenceLimits,
 }
 
 impl Config {
@@ -224,6 +226,10 @@ mod tests {
         assert_eq!(config.recording.space, space);
         assert_eq!(config.limits.sessions, 3);
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(30));
+        let (minute, presence) = (Duration::from_secs(60), config.limits.presence);
+        let defaults =
+            session::PresenceLimits { idle: 15 * minute, absolute: 480 * minute, answer: 2 * minute };
+        assert_eq!(presence, defaults);
         assert_eq!(config.admin.uids, [rustix::process::getuid().as_raw()]);
         assert_eq!(config.policy.manifest, Manifest::Optional);
         let (database, key) = (plant.path("state/gateway.db"), plant.path("state/gateway.db.key"));

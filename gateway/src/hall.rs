@@ -13,6 +13,7 @@ use crate::authenticate::Authenticated;
 use crate::authorize::{NotOpened, Wish};
 use crate::desk::{Desk, DeskError, Speaker};
 use crate::office::Office;
+use crate::presence::{Answer, Asking, Look};
 use crate::proxy::Ended;
 use crate::quic::{ReceiveStream, SendStream};
 use crate::record::Tally;
@@ -27,8 +28,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use wire::{
-    ChannelHeader, ChannelReply, CloseCode, Limits, Notice, Refusal, ServiceInfo, SessionId, TargetInfo,
-    ToClient, ToGateway, Transport,
+    ChannelHeader, ChannelReply, CloseCode, Factor, Limits, Notice, Refusal, ServiceInfo, SessionId,
+    TargetInfo, ToClient, ToGateway, Transport,
 };
 
 /// Channels that may wait for their session to look at them.
@@ -71,13 +72,16 @@ struct Hall {
     sessions: HashMap<SessionId, mpsc::Sender<ToSession>>,
     passes: JoinSet<SessionId>,
     headers: JoinSet<Option<(ChannelHeader, ReceiveStream, SendStream)>>,
+    /// Codes that are being judged, since the factor was asked for again.
+    proofs: JoinSet<Answer>,
 }
 
 /// Serves one signed-in connection until it is over.
 pub async fn receive(office: Arc<Office>, who: Arc<Authenticated>, mut desk: Desk) {
     let speaker = desk.speaker();
     let (sessions, passes, headers) = (HashMap::new(), JoinSet::new(), JoinSet::new());
-    let mut hall = Hall { office, who, speaker, sessions, passes, headers };
+    let proofs = JoinSet::new();
+    let mut hall = Hall { office, who, speaker, sessions, passes, headers, proofs };
     let why = hall.serve(&mut desk).await;
     hall.leave(why).await;
     desk.leave(why.code()).await;
@@ -104,6 +108,7 @@ impl Hall {
     async fn serve(&mut self, desk: &mut Desk) -> Leaving {
         let mut order = self.who.sign_in().order.clone();
         let connection = self.who.connection().clone();
+        let presence = Arc::clone(&self.who);
         let left = self.who.expires().duration_since(self.office.clock.wall());
         let expiry = tokio::time::sleep(Duration::try_from(left).unwrap_or(Duration::ZERO));
         tokio::pin!(expiry);
@@ -112,6 +117,10 @@ impl Hall {
                 ordered = order.wait_for(Option::is_some) => {
                     let code = ordered.ok().and_then(|order| order.as_ref().map(code_of));
                     return code.map_or(Leaving::LineLost(CloseCode::Internal), Leaving::SessionsKnow);
+                }
+                () = presence.presence().wait() => self.look_for_the_person(),
+                Some(judged) = self.proofs.join_next() => {
+                    if let Ok(answer) = judged { self.tell(answer); }
                 }
                 () = &mut expiry => return Leaving::SessionsKnow(CloseCode::Withdrawn),
                 heard = desk.hear() => match heard {
@@ -151,14 +160,71 @@ impl Hall {
                 }
             }
             ToGateway::Ping => self.speaker.say(&ToClient::Pong),
-            ToGateway::Hello { .. } | ToGateway::Totp { .. } => {
+            ToGateway::Totp { code } => {
+                let (office, who) = (Arc::clone(&self.office), Arc::clone(&self.who));
+                let code = code.as_str().to_owned();
+                // Each that is spawned ends at once unless the factor is asked for.
+                if self.proofs.is_empty() {
+                    self.proofs.spawn(async move { who.presence().judge(&office, &who, code).await });
+                }
+            }
+            ToGateway::Hello { .. } => {
                 tracing::debug!("a sign-in message after the sign-in changes nothing");
             }
         }
     }
 
+    /// Asks for the factor when it is due; ends the sign-in when it did not
+    /// come. The sessions hear of both by themselves.
+    fn look_for_the_person(&self) {
+        match self.who.presence().look() {
+            Look::Nothing => {}
+            Look::Ask { due, within } => {
+                let event = self.office.audit.event(Kind::FactorAsked).person(self.who.person());
+                let event = event.source(self.who.source().ip()).why(&due.to_string());
+                if let Err(error) = self.office.audit.write(&event) {
+                    tracing::error!("{error}");
+                }
+                self.speaker.say(&ToClient::FactorAgain {
+                    text: due.to_string(),
+                    within_s: u32::try_from(within.as_secs()).unwrap_or(u32::MAX),
+                    factors: vec![Factor::Totp],
+                });
+            }
+            Look::GiveUp => self.give_up(),
+        }
+    }
+
+    fn give_up(&self) {
+        self.office.registry.end_sign_in(self.who.sign_in().id, EndOrder::FactorMissing);
+    }
+
+    /// Answers a code that was asked for.
+    fn tell(&self, answer: Answer) {
+        let refused = |retry_after_s| ToClient::Refused {
+            code: Refusal::Factor,
+            text: Refusal::Factor.sentence().to_owned(),
+            retry_after_s,
+        };
+        match answer {
+            Answer::Proven => self.speaker.say(&ToClient::SignedIn {
+                assurance: crate::authenticate::on_the_wire(self.who.assurance()),
+                expires_ms: self.who.expires().as_millisecond(),
+            }),
+            Answer::Again => self.speaker.say(&refused(Some(0))),
+            Answer::Last => self.give_up(),
+            Answer::OutOfTurn => tracing::debug!("a code that nobody asked for changes nothing"),
+        }
+    }
+
     fn open(&mut self, wish: Wish) {
         let request = wish.request;
+        if let Asking::Factor(due) = self.who.presence().asking() {
+            let refused = NotOpened::plain(Refusal::FactorAgain, due.to_string());
+            return self.speaker.say(&not_opened(request, &refused));
+        }
+        // Somebody asked for it.
+        self.who.presence().sign();
         let Ok(id) = random_id() else {
             return self
                 .speaker
@@ -214,6 +280,7 @@ impl Hall {
             }
         };
         self.headers.abort_all();
+        self.proofs.abort_all();
         let passes = &mut self.passes;
         let all = async { while passes.join_next().await.is_some() {} };
         if tokio::time::timeout(SEALED_WITHIN, all).await.is_err() {
@@ -358,7 +425,8 @@ fn code_of(order: &EndOrder) -> CloseCode {
         EndOrder::Killed { .. }
         | EndOrder::CertificateRevoked
         | EndOrder::PersonDisabled
-        | EndOrder::FactorRemoved => CloseCode::Withdrawn,
+        | EndOrder::FactorRemoved
+        | EndOrder::FactorMissing => CloseCode::Withdrawn,
         EndOrder::StoodStill => CloseCode::Internal,
         EndOrder::SpaceRanOut | EndOrder::Shutdown | EndOrder::LogFailed => CloseCode::Shutdown,
     }

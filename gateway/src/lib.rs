@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`accept`] | `Accepted`: a verified certificate, nothing more | a stranger's packets |
 //! | [`authenticate`] | `Authenticated`: a person, by second factor | `Accepted` |
-//! | [`hall`] | the talk of one signed-in connection | `Authenticated` |
+//! | [`hall`] | the talk of one signed-in connection, and whether its person is still there ([`presence`]) | `Authenticated` |
 //! | [`authorize`] | `Grant`: what this person may do on this target | `Authenticated` and a wish |
 //! | [`record`] | `OpenRecording`: the tape that runs | `Grant` |
 //! | [`proxy`] | a device's socket, and everything that passes | `Grant` and `OpenRecording` |
@@ -39,6 +39,7 @@ pub mod hall;
 pub mod names;
 pub mod office;
 pub mod policy;
+pub mod presence;
 pub mod problem;
 pub mod proxy;
 pub mod quic;

@@ -26,6 +26,7 @@ use crate::desk::Speaker;
 use crate::hall::ToSession;
 use crate::office::Office;
 use crate::policy::Applied;
+use crate::presence::Asking;
 use crate::quic::{ReceiveStream, SendStream};
 use crate::record::{OpenRecording, RecordFailure, Tape};
 use crate::sessions::{EndOrder, SessionPlace};
@@ -164,7 +165,8 @@ impl Carrier {
     ) -> Self {
         let now = office.clock.wall();
         let source = who.source().ip();
-        let left = grant.expires().min(who.expires()).duration_since(now);
+        let (expires, expires_by) = who.expires_with_cause();
+        let left = expires.duration_since(now);
         let setup = Setup {
             terms: Arc::clone(grant.terms()),
             limits: grant.target().limits.clone(),
@@ -173,6 +175,7 @@ impl Carrier {
             assurance: who.assurance(),
             started: recording.began(),
             expires: recording.now().saturating_add(left.try_into().unwrap_or_default()),
+            expires_by,
         };
         let (policy, under) = office.policy.subscribe_since(grant.policy());
         place.watch(recording.pulse());
@@ -181,6 +184,7 @@ impl Carrier {
         let callers = Callers {
             order: place.order.clone(),
             policy,
+            asking: who.presence().subscribe(),
             syncs: recording.syncs(),
             ticks,
             from_hall,
@@ -267,6 +271,8 @@ impl Carrier {
         match call {
             Call::Ordered(order) => self.obey(&order),
             Call::PolicyApplied(applied) => self.ask_again(applied).await,
+            Call::Asking(Asking::Factor(due)) => self.handle(Input::Pause(due)),
+            Call::Asking(Asking::Nothing) => self.handle(Input::Resume),
             Call::Synced => match self.tape.durable() {
                 Ok(ticket) => ticket.into_iter().for_each(|ticket| self.handle(Input::Durable { ticket })),
                 Err(failure) => self.recorder_failed(&failure),
@@ -317,6 +323,7 @@ impl Carrier {
             EndOrder::CertificateRevoked => EndCause::CertificateRevoked,
             EndOrder::PersonDisabled => EndCause::PersonDisabled,
             EndOrder::FactorRemoved => EndCause::FactorRemoved,
+            EndOrder::FactorMissing => EndCause::FactorMissing,
             EndOrder::StoodStill => EndCause::Internal,
             EndOrder::SpaceRanOut => EndCause::SpaceRanOut,
             EndOrder::Shutdown => EndCause::Shutdown,

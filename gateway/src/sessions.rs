@@ -35,6 +35,9 @@ pub enum EndOrder {
     PersonDisabled,
     /// The person's second factor was removed.
     FactorRemoved,
+    /// The second factor was asked for again and not given: a soft ending,
+    /// since nobody need mean harm by being away.
+    FactorMissing,
     /// The data path did not move for seconds.
     StoodStill,
     /// The recordings' disk is nearly full: a soft ending, so that what is
@@ -56,7 +59,7 @@ impl EndOrder {
             | Self::PersonDisabled
             | Self::FactorRemoved
             | Self::StoodStill => true,
-            Self::SpaceRanOut | Self::Shutdown | Self::LogFailed => false,
+            Self::FactorMissing | Self::SpaceRanOut | Self::Shutdown | Self::LogFailed => false,
         }
     }
 }

@@ -12,8 +12,26 @@ use time::{Duration, OffsetDateTime};
 /// # Errors
 /// If the PKI of the workshop can't be read or written.
 pub fn expire(workshop: &Workshop, person: &str) -> anyhow::Result<()> {
-    let now = OffsetDateTime::now_utc();
-    let dates = Dates { from: now - Duration::days(10), until: now - Duration::days(1) };
+    issue(workshop, person, OffsetDateTime::now_utc() - Duration::days(1))
+}
+
+/// Gives `person` a certificate that will end `left` from now; tells when, to
+/// the second.
+///
+/// # Errors
+/// If the PKI of the workshop can't be read or written.
+pub fn expire_in(
+    workshop: &Workshop,
+    person: &str,
+    left: std::time::Duration,
+) -> anyhow::Result<std::time::SystemTime> {
+    let until = (OffsetDateTime::now_utc() + left).replace_nanosecond(0)?;
+    issue(workshop, person, until)?;
+    Ok(until.into())
+}
+
+fn issue(workshop: &Workshop, person: &str, until: OffsetDateTime) -> anyhow::Result<()> {
+    let dates = Dates { from: until - Duration::days(9), until };
     let issued = Authority::in_folder(&workshop.path("pki"))?.issue(&Holder::parse(person)?, dates)?;
     workshop.write(&format!("pki/people/{person}.pem"), &issued.certificate_pem)?;
     // Written over the old key, so its mode stays.

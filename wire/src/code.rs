@@ -106,6 +106,7 @@ numbered! {
         Unsupported = 20, "this gateway cannot do that yet";
         /// A fault of the gateway; it fails closed.
         Internal = 21, "the gateway failed and let nothing through";
+        FactorAgain = 22, "the second factor is due again: give it first";
     }
 }
 
@@ -129,6 +130,7 @@ numbered! {
         Misbehaved = 15, "the client broke the protocol";
         Internal = 16, "the gateway failed and let nothing further through";
         FactorRemoved = 17, "the second factor was removed";
+        FactorMissing = 18, "the second factor was not given again in time";
     }
 }
 
@@ -164,7 +166,7 @@ mod tests {
             refusals.join(" "),
             "1=Certificate 2=Factor 3=SignInFirst 4=TimedOut 5=NotPermitted 6=NoSuchTarget 7=NoSuchService \
              8=NoSuchSession 9=Unreachable 10=Busy 11=Limit 12=Policy 13=Recorder 14=Version 15=Ended 16=Shutdown \
-             17=Clock 18=Malformed 19=Expired 20=Unsupported 21=Internal"
+             17=Clock 18=Malformed 19=Expired 20=Unsupported 21=Internal 22=FactorAgain"
         );
         let endings: Vec<String> =
             EndReason::ALL.iter().map(|reason| format!("{}={reason:?}", reason.number())).collect();
@@ -172,7 +174,8 @@ mod tests {
             endings.join(" "),
             "1=ClientClosed 2=Killed 3=CertificateRevoked 4=CertificateExpired 5=PersonDisabled 6=RecorderFailed \
              7=GrantExpired 8=WindowClosed 9=PolicyNarrowed 10=PolicyFailed 11=Shutdown 12=Idle 13=SignInLost \
-             14=PathForbidden 15=Misbehaved 16=Internal 17=FactorRemoved"
+             14=PathForbidden 15=Misbehaved 16=Internal 17=FactorRemoved \
+             18=FactorMissing"
         );
         let closes: Vec<String> =
             CloseCode::ALL.iter().map(|code| format!("{}={code:?}", code.number())).collect();

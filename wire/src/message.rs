@@ -138,6 +138,18 @@ pub enum ToClient {
         #[serde(with = "text::note")]
         note: String,
     },
+    /// The second factor is asked for again: no request of any session passes until it is given. A code is sent as at
+    /// the sign-in; `SignedIn` or `Refused` answers it.
+    FactorAgain {
+        /// Why, in words.
+        #[serde(with = "text::explanation")]
+        text: String,
+        /// Seconds within which it has to be given, or the sessions end.
+        within_s: u32,
+        /// The second factors that may be used.
+        #[serde(with = "text::list")]
+        factors: Vec<Factor>,
+    },
 }
 
 /// What happened in a session.

@@ -280,6 +280,12 @@ impl Checks<'_> {
         let idle_timeout = span("idle_timeout", limits.idle_timeout, 30 * SECOND, 600);
         let keep_alive = span("keep_alive", limits.keep_alive, 5 * SECOND, 300);
         let drain_deadline = span("drain_deadline", limits.drain_deadline, 10 * SECOND, 600);
+        let day = 24 * 60 * 60;
+        let presence = session::PresenceLimits {
+            idle: span("factor_again_after_idle", limits.factor_again_after_idle, 15 * 60 * SECOND, day),
+            absolute: span("factor_again_after", limits.factor_again_after, 8 * 60 * 60 * SECOND, day),
+            answer: span("factor_again_within", limits.factor_again_within, 120 * SECOND, 600),
+        };
         if keep_alive >= idle_timeout {
             let reason = format!("{keep_alive:?} is not shorter than idle_timeout ({idle_timeout:?})");
             self.wrong("[limits] keep_alive", reason, "choose a third of idle_timeout or less");
@@ -294,6 +300,7 @@ impl Checks<'_> {
             idle_timeout,
             keep_alive,
             drain_deadline,
+            presence,
         }
     }
 

@@ -94,6 +94,9 @@ pub(super) struct Limits {
     pub(super) idle_timeout: Option<String>,
     pub(super) keep_alive: Option<String>,
     pub(super) drain_deadline: Option<String>,
+    pub(super) factor_again_after_idle: Option<String>,
+    pub(super) factor_again_after: Option<String>,
+    pub(super) factor_again_within: Option<String>,
 }
 
 /// Reads the file; a mistake in it is told with its line.

@@ -29,6 +29,7 @@ impl Carrier {
             Action::FinishDevice { channel } => self.on_line(channel, Line::finish_device),
             Action::FinishClient { channel } => self.on_line(channel, Line::finish_client),
             Action::CloseChannel { channel, how, why } => self.close(channel, how, &why),
+            Action::Active => self.who.presence().sign(),
             Action::Notice(notice) => self.tell(notice),
             Action::End { how: _, cause } => self.ending = Some(cause),
         }
@@ -104,6 +105,7 @@ impl Carrier {
             session::Refusal::Unreachable => Refusal::Unreachable,
             session::Refusal::Ended => Refusal::Ended,
             session::Refusal::Malformed => Refusal::Malformed,
+            session::Refusal::Paused => Refusal::FactorAgain,
         };
         self.note_refused(&format!("channel {channel}"), text);
         if let Some((_, to_client)) = self.arriving.remove(&channel) {

@@ -10,6 +10,7 @@
 use super::bell::{Bell, Bells};
 use crate::hall::{NewChannel, ToSession};
 use crate::policy::Applied;
+use crate::presence::Asking;
 use crate::record::Syncs;
 use crate::sessions::EndOrder;
 use session::EndCause;
@@ -25,6 +26,8 @@ use tokio::time::Interval;
 pub(super) enum Call {
     Ordered(EndOrder),
     PolicyApplied(Arc<Applied>),
+    /// Whether requests are to be held back until the factor is shown.
+    Asking(Asking),
     /// The recording's syncs have news.
     Synced,
     Tick,
@@ -42,6 +45,7 @@ pub(super) struct Calls {
 pub(super) struct Callers {
     pub(super) order: watch::Receiver<Option<EndOrder>>,
     pub(super) policy: watch::Receiver<Arc<Applied>>,
+    pub(super) asking: watch::Receiver<Asking>,
     pub(super) syncs: Syncs,
     pub(super) ticks: Interval,
     pub(super) from_hall: mpsc::Receiver<ToSession>,
@@ -59,6 +63,7 @@ impl Calls {
     pub(super) fn new(mut callers: Callers, bells: &Bells) -> Self {
         // An order that was given before anybody listened counts.
         callers.order.mark_changed();
+        callers.asking.mark_changed();
         Self { bell: bells.hang(), next: Box::pin(callers.next()) }
     }
 
@@ -73,7 +78,7 @@ impl Calls {
 
 impl Callers {
     async fn next(mut self) -> (Call, Self) {
-        let Self { order, policy, syncs, ticks, from_hall, gone } = &mut self;
+        let Self { order, policy, asking, syncs, ticks, from_hall, gone } = &mut self;
         let call = tokio::select! {
             biased;
             order = ordered(order), if !gone.registry => Call::Ordered(order.unwrap_or_else(|| {
@@ -81,6 +86,7 @@ impl Callers {
                 gone.registry = true;
                 EndOrder::Shutdown
             })),
+            Ok(()) = asking.changed() => Call::Asking(*asking.borrow_and_update()),
             Ok(()) = policy.changed() => Call::PolicyApplied(Arc::clone(&policy.borrow_and_update())),
             () = syncs.changed() => Call::Synced,
             _ = ticks.tick() => Call::Tick,
@@ -120,6 +126,7 @@ mod tests {
     struct House {
         _plant: Plant,
         order: watch::Sender<Option<EndOrder>>,
+        asking: watch::Sender<Asking>,
         hall: mpsc::Sender<ToSession>,
     }
 
@@ -127,15 +134,17 @@ mod tests {
         let plant = Plant::new();
         let (order, ordered) = watch::channel(None);
         let (hall, from_hall) = mpsc::channel(16);
+        let (asking, asked) = watch::channel(Asking::Nothing);
         let callers = Callers {
             order: ordered,
             policy: plant.office().policy.subscribe(),
+            asking: asked,
             syncs: Syncs::none(),
             ticks: interval(Duration::from_millis(20)),
             from_hall,
             gone: Gone::default(),
         };
-        (House { _plant: plant, order, hall }, callers)
+        (House { _plant: plant, order, asking, hall }, callers)
     }
 
     /// The calls that have come by the end of the third tick.
@@ -152,12 +161,27 @@ mod tests {
                 Call::Tick => ticks += 1,
                 Call::Ordered(order) => said.push(format!("{order:?}")),
                 Call::Ended(cause) => said.push(cause.to_string()),
+                Call::Asking(Asking::Nothing) => {}
+                Call::Asking(Asking::Factor(due)) => said.push(due.to_string()),
                 other @ (Call::PolicyApplied(_) | Call::Synced | Call::Channel(_)) => {
                     said.push(format!("{other:?}"));
                 }
             }
         }
         said
+    }
+
+    #[tokio::test]
+    async fn a_session_that_begins_while_the_factor_is_asked_for_hears_of_it() {
+        let (house, callers) = callers();
+        let due = session::Due::Idle(Duration::from_secs(900));
+        house.asking.send_replace(Asking::Factor(due));
+        let bells = Bells::default();
+        let mut calls = Calls::new(Callers { asking: house.asking.subscribe(), ..callers }, &bells);
+        assert_eq!(said(&mut calls, &bells).await, [due.to_string()]);
+        house.asking.send_replace(Asking::Nothing);
+        house.asking.send_replace(Asking::Factor(due));
+        assert_eq!(said(&mut calls, &bells).await, [due.to_string()]);
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ pub(super) fn reason(cause: EndCause) -> EndReason {
         EndCause::CertificateExpired => EndReason::CertificateExpired,
         EndCause::PersonDisabled => EndReason::PersonDisabled,
         EndCause::FactorRemoved => EndReason::FactorRemoved,
+        EndCause::FactorMissing => EndReason::FactorMissing,
         EndCause::RecorderFailed | EndCause::SpaceRanOut => EndReason::RecorderFailed,
         EndCause::GrantExpired => EndReason::GrantExpired,
         EndCause::WindowClosed => EndReason::WindowClosed,

@@ -69,6 +69,7 @@ impl<S: Storage, Y: Syncing> Tape<S, Y> {
             | Action::FinishDevice { .. }
             | Action::FinishClient { .. }
             | Action::CloseChannel { .. }
+            | Action::Active
             | Action::End { .. } => {
                 self.write(due)?;
                 due.push(action);

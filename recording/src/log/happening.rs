@@ -53,11 +53,13 @@ pub enum Happening {
     FactorGiven,
     /// Lines of the audit file were lost: its disk failed or was too slow.
     LinesLost,
+    /// A second factor was shown again within a sign-in.
+    FactorShown,
 }
 
 impl Happening {
     /// Every happening.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::StrangersRefused,
         Self::SignInRefused,
         Self::SignedIn,
@@ -83,6 +85,7 @@ impl Happening {
         Self::FactorRemoved,
         Self::FactorGiven,
         Self::LinesLost,
+        Self::FactorShown,
     ];
 
     /// Its number in the log.
@@ -113,6 +116,7 @@ impl Happening {
             Self::FactorRemoved => 23,
             Self::FactorGiven => 24,
             Self::LinesLost => 25,
+            Self::FactorShown => 26,
         }
     }
 
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn numbers_are_single_and_never_change() {
         let codes: Vec<u16> = Happening::ALL.into_iter().map(Happening::code).collect();
-        assert_eq!(codes, (1..=25).collect::<Vec<u16>>());
+        assert_eq!(codes, (1..=26).collect::<Vec<u16>>());
         assert!(Happening::ALL.into_iter().all(|one| Happening::from_code(one.code()) == Some(one)));
         assert_eq!(Happening::from_code(0), None);
     }

@@ -1,10 +1,10 @@
 //! Sessions that end by another's hand, and what is left of them.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tests::{
     evidence::Evidence,
     modbus::{Answer, Tool},
-    plant::{Auditor, Connection, Gateway},
+    plant::{Auditor, Connection, Gateway, Technician},
     plc::{Manners, Plc},
     workshop::{OTHER_TECHNICIAN, PRESS_LINE, TECHNICIAN, Workshop},
 };
@@ -26,25 +26,44 @@ fn write_until_closed(tool: &mut Tool) -> Instant {
     last
 }
 
+/// A technician who writes in a loop, and what the device sees of it.
+struct Writing<'a> {
+    plc: &'a Plc,
+    connection: Connection,
+    writer: std::thread::JoinHandle<Instant>,
+}
+
+impl<'a> Writing<'a> {
+    fn begin(plc: &'a Plc, technician: &Technician) -> Self {
+        let connection = technician.connect(&[PRESS_LINE]).unwrap();
+        let mut tool = Tool::connect(connection.address()).unwrap();
+        let writer = std::thread::spawn(move || write_until_closed(&mut tool));
+        assert!(plc.wait_until(Duration::from_secs(20), |log| log.requests().len() > 20));
+        Self { plc, connection, writer }
+    }
+
+    /// Waits for the end; the last byte came within the limit after `asked`.
+    fn ends(self, asked: Instant, reason: &str) {
+        self.writer.join().unwrap();
+        let ended = |log: &tests::plc::Log| log.connections.iter().all(|one| one.ended);
+        assert!(self.plc.wait_until(Duration::from_secs(60), ended));
+        let last = self.plc.log().connections[0].last_byte.unwrap();
+        assert!(last.saturating_duration_since(asked) < HARD, "bytes came {:?} after", last - asked);
+        let finished = self.connection.finish().unwrap();
+        assert!(finished.all().contains(reason), "{finished}");
+        assert_eq!(finished.code, Some(6), "{finished}");
+    }
+}
+
 /// Has a technician write in a loop, ends the session by `end`, and checks
 /// how long the device went on receiving.
 fn ends_hard(end: impl FnOnce(&Gateway<'_>, &Workshop), reason: &str) {
     let plc = Plc::start(Manners::Proper);
     let workshop = Workshop::new(plc.address());
     let gateway = Gateway::ready(&workshop).unwrap();
-    let connection = gateway.import(TECHNICIAN).unwrap().connect(&[PRESS_LINE]).unwrap();
-    let mut tool = Tool::connect(connection.address()).unwrap();
-    let writer = std::thread::spawn(move || write_until_closed(&mut tool));
-    assert!(plc.wait_until(Duration::from_secs(20), |log| log.requests().len() > 20));
+    let writing = Writing::begin(&plc, &gateway.import(TECHNICIAN).unwrap());
     end(&gateway, &workshop);
-    let asked = Instant::now();
-    writer.join().unwrap();
-    assert!(plc.wait_until(Duration::from_secs(20), |log| log.connections.iter().all(|one| one.ended)));
-    let last = plc.log().connections[0].last_byte.unwrap();
-    assert!(last.saturating_duration_since(asked) < HARD, "bytes came {:?} after", last - asked);
-    let finished = connection.finish().unwrap();
-    assert!(finished.all().contains(reason), "{finished}");
-    assert_eq!(finished.code, Some(6), "{finished}");
+    writing.ends(Instant::now(), reason);
     agree(&plc, &workshop, 0);
 }
 
@@ -88,6 +107,51 @@ fn a_revoked_certificate_sends_no_more() {
         gateway.wait_for_event(&["certificate_revoked", TECHNICIAN]).unwrap();
     };
     ends_hard(revoke, "the certificate was revoked");
+}
+
+#[test]
+fn a_removed_factor_sends_no_more_and_opens_nothing() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let technician = gateway.import(TECHNICIAN).unwrap();
+    let writing = Writing::begin(&plc, &technician);
+    gateway.admin(&["user", "reset-factor", TECHNICIAN, "--remove-only"]).unwrap().expect_code(0).unwrap();
+    writing.ends(Instant::now(), "the second factor was removed");
+    agree(&plc, &workshop, 0);
+    gateway.wait_for_event(&["factor_removed", TECHNICIAN, "1 sessions ended"]).unwrap();
+    let refused = technician.run(&["targets"]).unwrap();
+    assert_eq!(refused.code, Some(6), "{refused}");
+    // Only an administrator gives a new one; it is shown once.
+    let seed = workshop.path("new.seed");
+    let words = ["user", "reset-factor", TECHNICIAN, "--totp-file", seed.to_str().unwrap()];
+    gateway.admin(&words).unwrap().expect_code(0).unwrap();
+    gateway.wait_for_event(&["factor_given", TECHNICIAN]).unwrap();
+    let shown = gateway.admin(&["user", "show", TECHNICIAN]).unwrap().expect_code(0).unwrap();
+    assert!(shown.out.contains("TOTP") && !shown.out.contains("otpauth"), "{shown}");
+    Technician { seed, ..technician }.run(&["targets"]).unwrap().expect_code(0).unwrap();
+}
+
+#[test]
+fn an_expired_certificate_sends_no_more() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let until = tests::pki::expire_in(&workshop, TECHNICIAN, Duration::from_secs(45)).unwrap();
+    let writing = Writing::begin(&plc, &gateway.import(TECHNICIAN).unwrap());
+    let left = until.duration_since(SystemTime::now()).expect("a machine that signs in within 45 s");
+    writing.ends(Instant::now() + left, "the certificate has expired");
+    agree(&plc, &workshop, 0);
+}
+
+#[test]
+fn a_policy_that_leaves_nothing_sends_no_more() {
+    let withdraw = |gateway: &Gateway<'_>, workshop: &Workshop| {
+        let nobody = "g, person:tech-9@vendor-a,";
+        workshop.edit("policies/policy.csv", "g, person:tech-1@vendor-a,", nobody).unwrap();
+        gateway.apply_policy().unwrap();
+    };
+    ends_hard(withdraw, "the policy no longer permits it");
 }
 
 #[test]

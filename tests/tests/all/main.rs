@@ -21,6 +21,7 @@ mod opaque_services;
 mod policy_changes;
 mod policy_tools;
 mod power;
+mod presence;
 mod refusals;
 mod second_verifier;
 mod site_log;

@@ -52,6 +52,8 @@ fn messages_of_the_sign_in() {
     pin(&signed_in, "03000000 01 00 01");
     let refused = ToClient::Refused { code: Refusal::Factor, text: "no".into(), retry_after_s: Some(300) };
     pin(&refused, "08000000 02 02 02 6e6f 01 ac02");
+    let again = ToClient::FactorAgain { text: "due".into(), within_s: 120, factors: vec![Factor::Totp] };
+    pin(&again, "08000000 0a 03 647565 78 01 00");
 }
 
 #[test]

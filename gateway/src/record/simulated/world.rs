@@ -202,7 +202,7 @@ impl World {
             assurance: Assurance::CertificateAndTotp,
             started: noon(),
             expires: Duration::from_secs(3600),
-            expires_by: session::EndCause::GrantExpired,
+            expires_by: EndCause::GrantExpired,
         };
         let syncs = recording.syncs.clone();
         let mut world = Self {
@@ -392,6 +392,7 @@ impl World {
             | Action::FinishDevice { .. }
             | Action::FinishClient { .. }
             | Action::CloseChannel { .. }
+            | Action::Active
             | Action::Notice(_)
             | Action::End { .. } => {}
         }
