@@ -73,7 +73,7 @@ macro_rules! numbered {
 /// A number that this version of the protocol does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("number {0} is not known to this version")]
-pub struct UnknownNumber(u16);
+pub struct UnknownNumber(pub(crate) u16);
 
 numbered! {
     /// Why the gateway did not do what was asked.

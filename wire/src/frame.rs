@@ -8,6 +8,7 @@ use bytes::{Buf as _, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::enrolment::{Answer, Ask};
 use crate::{ChannelHeader, ChannelReply, ToClient, ToGateway};
 
 /// The largest message before the sign-in is complete, in bytes without the prefix.
@@ -24,6 +25,8 @@ impl Message for ToGateway {}
 impl Message for ToClient {}
 impl Message for ChannelHeader {}
 impl Message for ChannelReply {}
+impl Message for Ask {}
+impl Message for Answer {}
 
 /// Why bytes are no message, or a message can't be written. Nothing after such bytes can be read: close.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

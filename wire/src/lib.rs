@@ -21,6 +21,8 @@
 //! 6. Every further two-way stream is one **channel**: the client sends one [`ChannelHeader`], the gateway one
 //!    [`ChannelReply`]; after [`ChannelReply::Open`] both directions carry raw bytes, each ended by itself.
 //!
+//! Who has no certificate yet speaks the messages of [`enrolment`] instead, on an endpoint of its own.
+//!
 //! # Layout
 //!
 //! A message is a `u32` length (little endian, of what follows) and that many bytes of postcard encoding. See
@@ -29,20 +31,24 @@
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[macro_use]
 mod code;
+mod der;
+pub mod enrolment;
 mod frame;
 mod id;
 mod message;
 mod text;
 
 pub use code::{CloseCode, EndReason, Refusal, UnknownNumber};
+pub use der::{Der, LONGEST_DER, TooLong};
 pub use frame::{AFTER_SIGN_IN, BEFORE_SIGN_IN, Message, PREFIX, WireError, decode, encode};
 pub use id::{Code, NotACode, NotASessionId, SessionId};
 pub use message::{
     Assurance, ChannelHeader, ChannelReply, Factor, Limits, Notice, ServiceInfo, TargetInfo, ToClient,
     ToGateway, Transport,
 };
-pub use text::{LONGEST_NAME, LONGEST_NOTE, LONGEST_TARGET, LONGEST_TEXT, MOST_ITEMS, clip};
+pub use text::{LONGEST_ADDRESS, LONGEST_NAME, LONGEST_NOTE, LONGEST_TARGET, LONGEST_TEXT, MOST_ITEMS, clip};
 
 /// The protocol name that both ends demand in the TLS handshake (RFC 7301).
 pub const ALPN: &[u8] = b"gatehouse/1";

@@ -15,6 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub const LONGEST_TARGET: usize = 128;
 /// The longest name of a service, person, zone, protocol, mode, ticket or software, in bytes of UTF-8.
 pub const LONGEST_NAME: usize = 128;
+/// The longest address of a gateway, `HOST:PORT`, in bytes: a DNS name (RFC 1035, 2.3.4) and a port fit.
+pub const LONGEST_ADDRESS: usize = 260;
 /// The longest explanation, reason or banner, in bytes of UTF-8.
 pub const LONGEST_TEXT: usize = 1024;
 /// The longest signed note of a checkpoint, in bytes.
@@ -81,6 +83,8 @@ bounded! {
     name(LONGEST_NAME, refuse_longer);
     /// An explanation for a person: cut when written.
     explanation(LONGEST_TEXT, cut);
+    /// A gateway's address.
+    address(LONGEST_ADDRESS, refuse_longer);
     /// A signed note.
     note(LONGEST_NOTE, refuse_longer);
 }

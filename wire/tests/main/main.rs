@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
 
 mod any_bytes;
+mod enrolment;
 mod pinned;
