@@ -10,11 +10,11 @@
 //! [`crate::session::visit`], one owned task a connection.
 
 use crate::office::Office;
+pub use crate::places::{Place, Places, Rejected};
 use crate::quic::{Connection, Endpoint, Incoming};
 use rustls::pki_types::CertificateDer;
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,59 +27,18 @@ pub struct Accepted {
     pub(crate) place: Place,
 }
 
-/// Why a connection did not get through the door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// The gateway's bound on connections is reached.
-    #[error("too many connections")]
-    Full,
-    /// The bound on connections of one address is reached.
-    #[error("too many connections from one address")]
-    AddressFull,
-    /// The handshake did not finish in time.
-    #[error("the handshake took too long")]
-    TooSlow,
-    /// The handshake failed: no certificate, a wrong one, a lapsed CRL.
-    #[error("the handshake failed")]
-    Handshake,
-}
-
 /// Counts who stands in the door and in the house.
 #[derive(Debug)]
 pub struct Door {
     office: Arc<Office>,
-    counts: Arc<Mutex<Counts>>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    all: u32,
-    by_address: HashMap<IpAddr, u32>,
-}
-
-/// One connection's place; dropping it frees the place.
-#[derive(Debug)]
-pub struct Place {
-    address: IpAddr,
-    counts: Arc<Mutex<Counts>>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.all = counts.all.saturating_sub(1);
-        if let Some(own) = counts.by_address.get_mut(&self.address) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                counts.by_address.remove(&self.address);
-            }
-        }
-    }
+    places: Places,
 }
 
 /// Accepts until told to stop, then waits for every visit to end.
 pub async fn serve(office: Arc<Office>, endpoint: Endpoint, stop: CancellationToken) {
-    let door = Arc::new(Door { office: Arc::clone(&office), counts: Arc::default() });
+    let limits = &office.config.limits;
+    let places = Places::new(limits.connections, limits.connections_per_address);
+    let door = Arc::new(Door { office: Arc::clone(&office), places });
     let mut visits = JoinSet::new();
     loop {
         tokio::select! {
@@ -109,7 +68,7 @@ impl Door {
             }
             return;
         }
-        match self.place(incoming.remote_address().ip()) {
+        match self.places.take(incoming.remote_address().ip()) {
             Ok(place) => {
                 let office = Arc::clone(&self.office);
                 let door = Arc::clone(self);
@@ -120,21 +79,6 @@ impl Door {
                 incoming.refuse();
             }
         }
-    }
-
-    fn place(&self, address: IpAddr) -> Result<Place, Rejected> {
-        let limits = &self.office.config.limits;
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.all >= limits.connections {
-            return Err(Rejected::Full);
-        }
-        let own = counts.by_address.get(&address).copied().unwrap_or(0);
-        if own >= limits.connections_per_address {
-            return Err(Rejected::AddressFull);
-        }
-        counts.all = counts.all.saturating_add(1);
-        counts.by_address.insert(address, own.saturating_add(1));
-        Ok(Place { address, counts: Arc::clone(&self.counts) })
     }
 
     /// Finishes the handshake: certificate, CA and CRL are judged in it.
@@ -151,16 +95,5 @@ impl Door {
     /// Counts a refusal of somebody whose certificate did not verify.
     pub fn note(&self, rejected: Rejected) {
         self.office.audit.stranger(rejected.word());
-    }
-}
-
-impl Rejected {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Full => "too many connections",
-            Self::AddressFull => "too many connections from one address",
-            Self::TooSlow => "handshake too slow",
-            Self::Handshake => "handshake failed",
-        }
     }
 }

@@ -9,8 +9,10 @@
 //!
 //! Order: `Socket::bind` -> `serve` until told to stop -> the socket is removed.
 
+mod ca;
 mod client;
 mod clock;
+mod invitations;
 mod messages;
 mod people;
 mod policy;
@@ -38,8 +40,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use client::{Client, ClientError};
 pub use messages::{
-    Applied, ApplyRequest, ClockReport, Disabled, FactorReset, ImportReply, ImportRequest, Killed,
-    PersonReport, PolicyReport, Problems, Replacement, ResetRequest, SessionList, SessionReport, Unlocked,
+    Applied, ApplyRequest, AuthorityReport, CaReport, CertificateReport, ClockReport, Crl, Disabled,
+    FactorReset, ImportReply, ImportRequest, InvitationReport, InviteRequest, Invited, Killed, ListReport,
+    PersonReport, PolicyReport, Problems, Replacement, ResetRequest, Revoked, SessionList, SessionReport,
+    Unlocked, Withdrawn,
 };
 use refusal::Refusal;
 
@@ -120,6 +124,14 @@ fn router(office: Arc<Office>) -> Router {
         .route("/v1/users/{handle}/enable", post(people::enable))
         .route("/v1/users/{handle}/unlock", post(people::unlock))
         .route("/v1/users/{handle}/reset-factor", post(people::reset_factor))
+        .route("/v1/users/{handle}/invite", post(invitations::invite))
+        .route("/v1/users/{handle}/withdraw-invitation", post(invitations::withdraw))
+        .route("/v1/invitations", get(invitations::list))
+        .route("/v1/ca", get(ca::status))
+        .route("/v1/ca/rotate", post(ca::rotate))
+        .route("/v1/ca/crl", get(ca::export_crl))
+        .route("/v1/ca/certificates", get(ca::certificates))
+        .route("/v1/ca/certificates/{serial}/revoke", post(ca::revoke))
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}/kill", post(sessions::kill))
         .route("/v1/policy", get(policy::status))

@@ -124,6 +124,22 @@ pub enum Kind {
     PersonLocked,
     /// Lines of this file were lost: a count.
     LinesLost,
+    /// A person was invited to enrol.
+    PersonInvited,
+    /// An administrator withdrew an invitation.
+    InvitationWithdrawn,
+    /// A person enrolled: one more key, and a certificate for it.
+    PersonEnrolled,
+    /// Somebody with a good token was refused.
+    EnrolmentRefused,
+    /// A person's certificate was renewed.
+    CertificateRenewed,
+    /// An administrator revoked a certificate.
+    CertificateWithdrawn,
+    /// The gateway has a new issuing authority.
+    AuthorityMade,
+    /// The gateway's own authority signed new revocation lists.
+    ListsSigned,
 }
 
 /// One thing that happened.
@@ -293,7 +309,8 @@ impl Event {
             | Kind::OperationDenied
             | Kind::PolicyFolder
             | Kind::SpaceChanged
-            | Kind::TlsReloaded => return None,
+            | Kind::TlsReloaded
+            | Kind::ListsSigned => return None,
             Kind::StrangersRefused => Happening::StrangersRefused,
             Kind::SignInRefused => Happening::SignInRefused,
             Kind::SignedIn => Happening::SignedIn,
@@ -318,6 +335,13 @@ impl Event {
             Kind::WitnessFailed => Happening::WitnessFailed,
             Kind::PersonLocked => Happening::Locked,
             Kind::LinesLost => Happening::LinesLost,
+            Kind::PersonInvited => Happening::PersonInvited,
+            Kind::InvitationWithdrawn => Happening::InvitationWithdrawn,
+            Kind::PersonEnrolled => Happening::PersonEnrolled,
+            Kind::EnrolmentRefused => Happening::EnrolmentRefused,
+            Kind::CertificateRenewed => Happening::CertificateRenewed,
+            Kind::CertificateWithdrawn => Happening::CertificateWithdrawn,
+            Kind::AuthorityMade => Happening::AuthorityMade,
         };
         Some(LogEntry::Event { what, count: self.count.unwrap_or(1), told })
     }

@@ -6,15 +6,18 @@
 //! configuration or policy invalid, 6 refused by the gateway, 7 unreachable.
 
 mod arguments;
+mod ca;
 mod check;
 mod enrol;
 mod exit;
+mod invite;
 mod policy;
 mod print;
 mod remote;
 #[cfg(test)]
 mod tests;
 
+use crate::ca::CaError;
 use crate::config::Config;
 use crate::office::{Office, OfficeError};
 use crate::quic::Endpoint;
@@ -65,6 +68,7 @@ where
         Command::User(command) => remote::user(&arguments.connection, command),
         Command::Sessions(command) => remote::sessions(&arguments.connection, command),
         Command::Policy(command) => policy::run(&arguments.connection, command),
+        Command::Ca(command) => ca::run(&arguments.connection, command),
         Command::Clock(command) => remote::clock(&arguments.connection, command),
     }
 }
@@ -84,9 +88,15 @@ where
 
 fn exit_of(error: &RunError) -> Exit {
     match error {
-        RunError::Office(OfficeError::Config(_) | OfficeError::Policy(_)) => Exit::Invalid,
         RunError::Office(
-            OfficeError::State(_) | OfficeError::Audit(_) | OfficeError::Log(_) | OfficeError::Syslog(_),
+            OfficeError::Config(_) | OfficeError::Policy(_) | OfficeError::Ca(CaError::Folder(_)),
+        ) => Exit::Invalid,
+        RunError::Office(
+            OfficeError::State(_)
+            | OfficeError::Ca(_)
+            | OfficeError::Audit(_)
+            | OfficeError::Log(_)
+            | OfficeError::Syslog(_),
         )
         | RunError::Listen { .. }
         | RunError::Admin { .. }

@@ -10,20 +10,24 @@
 //! Loading never writes, never binds and never asks the network.
 
 mod checks;
+mod enrolment;
 mod units;
 mod written;
 
+use crate::ca::CaSettings;
 use crate::clock::{Clock, SystemClock};
 use crate::problem::Problem;
 use crate::quic::Windows;
 use crate::sessions::Bounds;
 use crate::state::StateFiles;
 use crate::tls::Files;
+pub use enrolment::{EnrolmentSettings, Reachable};
 use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+pub(crate) use units::span;
 
 /// A configuration that passed every check.
 #[derive(Debug)]
@@ -46,6 +50,10 @@ pub struct Config {
     pub log: LogSettings,
     /// The administrator's socket.
     pub admin: AdminSettings,
+    /// The gateway's own authority, if it has one.
+    pub ca: Option<CaSettings>,
+    /// Where people enrol, if they do.
+    pub enrolment: Option<EnrolmentSettings>,
     /// Every bound.
     pub limits: Limits,
 }

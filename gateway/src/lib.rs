@@ -15,7 +15,7 @@
 //! | [`site_log`] | signed heads over all of that, for client and witness | every room |
 //!
 //! [`session`] is the page on which these stand in one sequence. Beside the
-//! way: [`quic`] carries the bytes, [`config`], [`tls`] and [`policy`] hold what is true now, [`state`] what
+//! way: [`ca`] and [`enrolment`] let people in who have nothing yet, [`quic`] carries the bytes, [`config`], [`tls`] and [`policy`] hold what is true now, [`state`] what
 //! outlives a restart, [`sessions`] who is in the house, [`clock`] the time,
 //! [`admin`] and [`cli`] the administrator's side, [`rounds`] what is looked
 //! at again and again, [`watchdog`] and [`cutter`] what works when the data
@@ -27,17 +27,20 @@ pub mod admin;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
+pub mod ca;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cutter;
 pub mod desk;
+pub mod enrolment;
 pub mod factor;
 #[cfg(test)]
 mod fixture;
 pub mod hall;
 pub mod names;
 pub mod office;
+pub mod places;
 pub mod policy;
 pub mod presence;
 pub mod problem;

@@ -5,8 +5,10 @@
 //! are the business of those who serve on them.
 
 use crate::audit::{Alarm, Audit, AuditError, Kind};
+use crate::ca::{CaError, IssuingCa};
 use crate::clock::{Clock, SystemClock, Warden};
 use crate::config::Config;
+use crate::enrolment::Reception;
 use crate::policy::{PolicyError, PolicyHolder};
 use crate::problem::Problem;
 use crate::sessions::{EndOrder, Registry, SignIn};
@@ -33,8 +35,12 @@ pub struct Office {
     pub audit: Arc<Audit>,
     /// Says whether the clock can be relied on.
     pub warden: Warden,
+    /// The gateway's own authority, if it has one.
+    pub ca: Option<Arc<IssuingCa>>,
     /// CA, CRL, certificate and key in use.
     pub tls: Arc<Reloader>,
+    /// Where people enrol.
+    pub reception: Reception,
     /// The policy in force.
     pub policy: PolicyHolder,
     /// Who is in the house.
@@ -54,6 +60,9 @@ pub enum OfficeError {
     /// The state's database.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The gateway's own authority.
+    #[error(transparent)]
+    Ca(#[from] CaError),
     /// The audit file.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -82,8 +91,6 @@ impl Office {
     /// # Errors
     /// [`OfficeError`]; nothing is left half open.
     pub fn open_with(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OfficeError> {
-        let tls = Reloader::open(config.tls.clone(), config.limits.windows(), Arc::clone(&clock));
-        let tls = Arc::new(tls.map_err(OfficeError::Config)?);
         let alarm = match config.audit.syslog {
             Some(collector) => Alarm::to_syslog(collector).map_err(OfficeError::Syslog)?,
             None => Alarm::to_log(),
@@ -98,12 +105,30 @@ impl Office {
         let audit = Audit::open(&config.audit.file, alarm, Arc::clone(&clock), Some(Arc::clone(&log)))?;
         let audit = Arc::new(audit);
         let state: Arc<dyn State> = Arc::new(SqliteState::open(&config.state)?);
+        let open_ca = |settings| IssuingCa::open(settings, Arc::clone(&clock), Arc::clone(&state));
+        let ca = config.ca.clone().map(open_ca).transpose()?.map(Arc::new);
+        let tls = Reloader::open(config.tls.clone(), config.limits.windows(), Arc::clone(&clock), ca.clone());
+        let tls = Arc::new(tls.map_err(OfficeError::Config)?);
         let warden = Warden::open(Arc::clone(&clock), Arc::clone(&state))?;
         let policy = PolicyHolder::open(config.policy.clone(), Arc::clone(&state), Arc::clone(&audit))?;
         let registry = Registry::new(config.limits.bounds());
         let (recovery, heartbeat) = (Mutex::default(), Heartbeat::default());
-        let office =
-            Self { config, clock, state, log, audit, warden, tls, policy, registry, recovery, heartbeat };
+        let reception = Reception::default();
+        let office = Self {
+            config,
+            clock,
+            state,
+            log,
+            audit,
+            warden,
+            ca,
+            tls,
+            reception,
+            policy,
+            registry,
+            recovery,
+            heartbeat,
+        };
         office.settle(&ledger)?;
         Ok(Arc::new(office))
     }
@@ -158,6 +183,9 @@ impl Office {
         let failed = |error: &dyn std::fmt::Display| OfficeError::Log(error.to_string());
         self.log.enter_recording_keys(&self.config.recording).map_err(|error| failed(&error))?;
         self.log.enter_tls_keys(&self.tls.current().material).map_err(|error| failed(&error))?;
+        if let Some(ca) = &self.ca {
+            self.log.enter_anchors(&ca.anchors()).map_err(|error| failed(&error))?;
+        }
         let (origin, interrupted) = (self.log.position().origin, self.state.interrupted()?);
         let found = Recovery::find(ledger, &self.config.recording.dir, &origin, &interrupted);
         let mut recovery = found.map_err(|error| failed(&error))?;

@@ -18,4 +18,4 @@ mod transport;
 pub use connection::{Connection, Lost};
 pub use endpoint::{Endpoint, Incoming, NotValidated};
 pub use stream::{ReceiveStream, SendStream};
-pub use transport::{ConfigError, ServerConfig, Windows, server_config};
+pub use transport::{ConfigError, ServerConfig, Windows, enrolment_config, server_config};

@@ -1,13 +1,14 @@
 //! The gatekeeper's rounds: what must be looked at again and again.
 //!
-//! Twice a second the TLS files; after each reload every live sign-in is
-//! judged anew and the ones that lost their right are ordered to end. Every
+//! Twice a second the own authority's lists and the TLS files; after each
+//! reload every live sign-in is judged anew and the ones that lost their right are ordered to end. Every
 //! few seconds the clock; once a minute the counted strangers are told and the
 //! audit file is to be put on stable storage. Runs on a thread of its own and
 //! may block on the disk, but not on the audit file's. It gives orders and
 //! alarms; it never touches a connection, and it never makes anything laxer.
 
 use crate::audit::{Figure, Kind};
+use crate::ca::Freshened;
 use crate::clock::Standing;
 use crate::office::Office;
 use crate::sessions::EndOrder;
@@ -30,6 +31,14 @@ pub struct Rounds {
     count: u64,
     clock: ClockTold,
     log: LogTold,
+    lists: ListsTold,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum ListsTold {
+    #[default]
+    Nothing,
+    Failed,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +73,7 @@ impl Rounds {
     /// One round.
     pub fn go(&mut self, office: &Office) {
         self.count = self.count.wrapping_add(1);
+        self.keep_lists_fresh(office);
         look_at_tls(office);
         office.audit.look();
         self.look_at_log(office);
@@ -100,6 +110,30 @@ impl Rounds {
         }
     }
 
+    /// The own authority's lists, before the TLS files: what it signed is taken
+    /// up by the same round.
+    fn keep_lists_fresh(&mut self, office: &Office) {
+        let Some(ca) = &office.ca else { return };
+        match ca.freshen() {
+            Ok(Freshened::Same) => return,
+            Ok(Freshened::Signed) => {
+                self.lists = ListsTold::Nothing;
+                office.audit.tell(&office.audit.event(Kind::ListsSigned));
+            }
+            Err(error) => {
+                if self.lists == ListsTold::Nothing {
+                    self.lists = ListsTold::Failed;
+                    let text = format!("no new revocation list can be signed: {error}");
+                    office.audit.alarm().raise(&format!("{text}; sign-ins will be refused when it lapses"));
+                }
+                return;
+            }
+        }
+        if let Err(failed) = office.log.enter_anchors(&ca.anchors()) {
+            tracing::error!("{failed}");
+        }
+    }
+
     fn look_at_clock(&mut self, office: &Office) {
         let told = match office.warden.look() {
             Ok(Standing::Steady { .. }) => ClockTold::Nothing,
@@ -124,7 +158,10 @@ impl Rounds {
     }
 }
 
-fn look_at_tls(office: &Office) {
+/// Takes up what changed in the TLS files or in the own authority's lists;
+/// tells how many sessions were told to end for it.
+pub fn look_at_tls(office: &Office) -> usize {
+    let mut ended = 0;
     match office.tls.look() {
         Look::Same => {}
         Look::Reloaded => {
@@ -140,7 +177,7 @@ fn look_at_tls(office: &Office) {
             if let Err(failed) = office.log.enter_tls_keys(&current.material) {
                 tracing::error!("{failed}");
             }
-            end_the_revoked(office);
+            ended = end_the_revoked(office);
         }
         Look::Refused(problems) => {
             for problem in problems {
@@ -158,10 +195,13 @@ fn look_at_tls(office: &Office) {
         office.audit.alarm().raise(&format!("{text}; issue a new one with the CA"));
         office.audit.tell(&office.audit.event(Kind::CrlExpiry).what(&text));
     }
+    ended
 }
 
-/// Judges every live sign-in against the newest CA and CRL.
-pub fn end_the_revoked(office: &Office) {
+/// Judges every live sign-in against the newest CA and CRL; tells how many
+/// sessions were told to end.
+pub fn end_the_revoked(office: &Office) -> usize {
+    let mut ended: usize = 0;
     for (id, sign_in) in office.registry.sign_ins() {
         let Err(unfit) = office.tls.verify(&sign_in.chain) else { continue };
         if !unfit.ends_live() {
@@ -171,7 +211,9 @@ pub fn end_the_revoked(office: &Office) {
         let event = office.audit.event(Kind::CertificateRevoked).person(&sign_in.person);
         let event = event.source(sign_in.source.ip()).why(&unfit.to_string());
         office.audit.tell(&event.what(&format!("{sessions} sessions ended")));
+        ended = ended.saturating_add(sessions);
     }
+    ended
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! A gateway that runs: five threads around one office.
+//! A gateway that runs: six threads around one office.
 //!
 //! `data` carries the QUIC endpoint and all sessions on a single-threaded
 //! runtime; `admin` answers on the Unix socket; `rounds` looks at files and
-//! clock; `space` at the room for recordings; `watchdog` sees whether the data
-//! path moves. If one of them ends unasked, all end: a gateway without revocation
+//! clock; `enrolment` serves people who were invited; `space` looks at the room
+//! for recordings; `watchdog` sees whether the data path moves. If one of them ends unasked, all end: a gateway without revocation
 //! or without an administrator's kill is not left running.
 //!
 //! Order of a start: office (files, state, policy), admin socket, UDP socket,
@@ -14,6 +14,7 @@ use crate::admin::Socket;
 use crate::audit::Kind;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::enrolment;
 use crate::office::{Office, OfficeError};
 use crate::policy::watch_folder;
 use crate::quic::Endpoint;
@@ -121,6 +122,7 @@ impl Running {
         let (address, udp) = bind().map_err(|source| RunError::Listen { address: listen, source })?;
         let started = office.audit.event(Kind::GatewayStarted).what(&format!("listening on {address}"));
         office.audit.write(&started).map_err(OfficeError::from)?;
+        office.reception.gateway_listens(address);
         let (stop, over) = (Stop::default(), CancellationToken::new());
 
         let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
@@ -132,6 +134,11 @@ impl Running {
         let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
         let watchdog = thread("watchdog", ending, move || {
             runtime(1)?.block_on(watchdog::watch(&shared, token));
+            Ok(())
+        })?;
+        let (shared, token, ending) = (Arc::clone(&office), stop.drain.clone(), stop.drain.clone());
+        let enrolment = thread("enrolment", ending, move || {
+            runtime(2)?.block_on(enrolment::receive(&shared, token));
             Ok(())
         })?;
         let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
@@ -149,7 +156,13 @@ impl Running {
             runtime.shutdown_timeout(GIVEN_UP_WITHIN);
             drained
         })?;
-        let others = vec![("rounds", rounds), ("watchdog", watchdog), ("space", space), ("admin", admin)];
+        let others = vec![
+            ("rounds", rounds),
+            ("watchdog", watchdog),
+            ("enrolment", enrolment),
+            ("space", space),
+            ("admin", admin),
+        ];
         Ok(Self { office, address, stop, over, data, others })
     }
 

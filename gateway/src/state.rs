@@ -13,11 +13,18 @@ use jiff::Timestamp;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use wire::enrolment::InvitationId;
 
+mod certificate;
+mod invitation;
 mod locks;
 mod sqlite;
 mod vault;
 
+pub use certificate::{AuthorityId, CertificateRecord, CertificateRow, NotASerial, Revocation, Serial};
+pub use invitation::{
+    ConfirmedFactor, Enrolment, Invitation, InvitationRecord, KnownInvitee, OpenInvitation,
+};
 pub use locks::{FREE_ATTEMPTS, Lock, PERMANENT_AFTER, lock_after};
 pub use sqlite::SqliteState;
 pub use vault::{Place, Sealed, Vault};
@@ -67,6 +74,41 @@ pub trait State: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`StateError::FactorPresent`]; [`StateError::Disabled`].
     fn give_seed(&self, handle: &Handle, seed: &Seed, now: Timestamp) -> Result<(), StateError>;
+
+    /// Stores an invitation; an older one of the same person ends with that.
+    ///
+    /// # Errors
+    /// [`StateError::Disabled`].
+    fn invite(&self, invitation: &Invitation) -> Result<(), StateError>;
+    /// Ends a person's open invitation.
+    fn withdraw_invitation(&self, handle: &Handle, now: Timestamp) -> Result<Change, StateError>;
+    /// The open invitations, oldest first. Those that have run out by `now`
+    /// end with this look.
+    fn open_invitations(&self, now: Timestamp) -> Result<Vec<InvitationRecord>, StateError>;
+    /// The invitation of that name, if it is open at `now`.
+    fn invitation(&self, id: InvitationId, now: Timestamp) -> Result<Option<OpenInvitation>, StateError>;
+    /// Uses an invitation up and stores person, key, factor and certificate
+    /// with it. Of many at once exactly one succeeds.
+    ///
+    /// # Errors
+    /// [`StateError::InvitationOver`], [`StateError::KeyTaken`] and
+    /// [`StateError::Disabled`]; then the invitation is as it was.
+    fn enrol(&self, enrolment: &Enrolment, now: Timestamp) -> Result<Handle, StateError>;
+
+    /// The certificates that end after that moment, by person.
+    fn certificates(&self, after: Timestamp) -> Result<Vec<CertificateRecord>, StateError>;
+    /// Revokes a certificate; `None` if none has this serial.
+    fn revoke_certificate(
+        &self,
+        serial: Serial,
+        now: Timestamp,
+    ) -> Result<Option<CertificateRecord>, StateError>;
+    /// What an authority's list has to name at `now`.
+    fn revocations(&self, authority: AuthorityId, now: Timestamp) -> Result<Vec<Revocation>, StateError>;
+    /// The last moment of the last certificate that an authority issued.
+    fn authority_needed_until(&self, authority: AuthorityId) -> Result<Option<Timestamp>, StateError>;
+    /// A number for a new list of an authority, greater than all before.
+    fn next_list_number(&self, authority: AuthorityId) -> Result<u64, StateError>;
 
     /// Counts an attempt at the second factor and hands out what is needed to
     /// judge it. It counts as failed until [`State::accept_step`] says
@@ -372,4 +414,7 @@ pub enum StateError {
     /// A factor is never replaced silently.
     #[error("{0} has a second factor; `user reset-factor` removes it")]
     FactorPresent(Handle),
+    /// The invitation is not open (any more).
+    #[error("the invitation was used, withdrawn or has run out")]
+    InvitationOver,
 }

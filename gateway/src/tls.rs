@@ -19,6 +19,6 @@ mod strict;
 mod trust;
 
 pub(crate) use material::private;
-pub use material::{Files, Material, Prints};
+pub use material::{Files, Material, Prints, recognised};
 pub use reload::{Current, LOOK_EVERY, Look, Reloader};
 pub use trust::{Trust, Unfit};

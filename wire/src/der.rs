@@ -7,8 +7,9 @@ use std::fmt;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest certificate or request, in bytes. An RSA key of 4096 bits with its signature needs about 1200.
-pub const LONGEST_DER: usize = 2048;
+/// The longest certificate or request, in bytes. An RSA key of 4096 bits with its signature needs
+/// about 1200, and one fits into a message before the sign-in.
+pub const LONGEST_DER: usize = 3072;
 
 /// An X.509 certificate (RFC 5280) or a PKCS#10 request (RFC 2986) in DER, at most [`LONGEST_DER`] bytes.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! The JSON of the admin socket, for both of its ends.
 
+use crate::ca::AuthorityStanding;
 use crate::policy::{Changes, FolderState};
 use crate::sessions::Counted;
 use crate::state::{Change, FactorPresence, Lock, Standing};
@@ -187,4 +188,130 @@ pub struct ClockReport {
     /// Whether sign-ins may go on.
     #[serde(flatten)]
     pub standing: crate::clock::Standing,
+}
+
+/// Invites a person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InviteRequest {
+    /// How long the invitation stands, in seconds.
+    pub expires_in_s: u64,
+}
+
+/// A new invitation. It is shown this once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Invited {
+    /// The person's handle.
+    pub handle: String,
+    /// The token, for that person only.
+    pub token: String,
+    /// Where they enrol.
+    pub address: String,
+    /// SHA-256 of the public key by which their client knows the gateway, as hex.
+    pub fingerprint: String,
+    /// Until when the token is good.
+    pub expires: Timestamp,
+}
+
+impl std::fmt::Debug for Invited {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Invited").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// What withdrawing did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// The person's handle.
+    pub handle: String,
+    /// Whether an invitation was open.
+    pub change: Change,
+}
+
+/// An open invitation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InvitationReport {
+    /// The person's handle.
+    pub handle: String,
+    /// When it was made.
+    pub made: Timestamp,
+    /// Until when it stands.
+    pub expires: Timestamp,
+    /// The administrator who made it.
+    pub by: String,
+}
+
+/// The gateway's own authorities.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CaReport {
+    /// Oldest first; the last one issues.
+    pub authorities: Vec<AuthorityReport>,
+    /// Certificates that are good now.
+    pub certificates: usize,
+}
+
+/// One authority.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuthorityReport {
+    /// Its number in the folder.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its certificate, as hex.
+    pub fingerprint: String,
+    /// Whether it issues, is still trusted, or no longer.
+    pub standing: AuthorityStanding,
+    /// The last moment of its own certificate.
+    pub expires: Timestamp,
+    /// The revocation list in use, if it is trusted.
+    pub list: Option<ListReport>,
+}
+
+/// A revocation list in use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListReport {
+    /// Its number.
+    pub number: u64,
+    /// When it was signed.
+    pub made: Timestamp,
+    /// When it lapses; a new one is signed well before.
+    pub lapses: Timestamp,
+    /// How many certificates it names.
+    pub revoked: usize,
+}
+
+/// The revocation lists in use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Crl {
+    /// PEM, one list for each authority that is trusted.
+    pub crl: String,
+    /// These authorities, PEM.
+    pub authorities: String,
+}
+
+/// A certificate that the gateway issued.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CertificateReport {
+    /// Its serial number, as hex.
+    pub serial: String,
+    /// Whose.
+    pub person: String,
+    /// SHA-256 of its public key, as hex.
+    pub key: String,
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// Its last moment.
+    pub expires: Timestamp,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+/// What a revocation did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revoked {
+    /// The certificate.
+    #[serde(flatten)]
+    pub certificate: CertificateReport,
+    /// Running sessions that were told to end.
+    pub sessions_ended: usize,
 }

@@ -157,7 +157,7 @@ fn give_seed(office: &Office, handle: &Handle, administrator: &Administrator) ->
 
 /// What gives rights: whether it can be done, then the event, then the work. A
 /// failure is an event too.
-fn accounted<T>(
+pub(super) fn accounted<T>(
     audit: &Audit,
     event: &Event,
     possible: Result<(), StateError>,
@@ -217,7 +217,7 @@ fn invalid(problem: impl std::fmt::Display) -> Refusal {
     Refusal::invalid(format!("certificate: {problem}"))
 }
 
-fn parse(handle: &str) -> Result<Handle, Refusal> {
+pub(super) fn parse(handle: &str) -> Result<Handle, Refusal> {
     Handle::parse(handle).map_err(|error| Refusal::invalid(format!("handle: {error}")))
 }
 

@@ -43,9 +43,10 @@ impl Refusal {
 impl From<StateError> for Refusal {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::KeyTaken { .. } | StateError::Disabled(_) | StateError::FactorPresent(_) => {
-                Self::conflict(error)
-            }
+            StateError::KeyTaken { .. }
+            | StateError::Disabled(_)
+            | StateError::FactorPresent(_)
+            | StateError::InvitationOver => Self::conflict(error),
             StateError::NoSuchPerson(_) => {
                 Self { status: StatusCode::NOT_FOUND, problems: vec![error.to_string()] }
             }

@@ -3,8 +3,11 @@
 use super::exit::{Exit, Failure};
 use super::print::Form;
 use crate::admin::Client;
+use crate::config::span;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +22,7 @@ Exit codes: 0 done, 1 the answer is no, 4 usage or I/O, 5 configuration or polic
 const USER_EXAMPLES: &str = "\
 Examples:
   gatehouse-gateway --socket admin.sock user import --cert tech-1@vendor-a.pem tech-1@vendor-a
+  gatehouse-gateway --socket admin.sock user invite tech-1@vendor-a --expires 24h
   gatehouse-gateway --socket admin.sock user list --json
   gatehouse-gateway --socket admin.sock user show tech-1@vendor-a
   gatehouse-gateway --socket admin.sock user disable tech-1@vendor-a
@@ -86,6 +90,23 @@ Examples:
   gatehouse-gateway --socket admin.sock user import --cert tech-1@vendor-a.pem tech-1@vendor-a
   gatehouse-gateway --socket admin.sock user import --cert new.pem --totp-file seed.txt tech-2@vendor-b";
 
+const INVITE_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway --socket admin.sock user invite tech-1@vendor-a
+  gatehouse-gateway --socket admin.sock user invite tech-1@vendor-a --expires 2h --token-file token.txt
+  gatehouse-gateway --socket admin.sock user invite tech-1@vendor-a --withdraw
+
+A person who is known already gets one more key and shows the second factor that they have. A new invitation ends an
+older one of the same person.";
+
+const CA_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway --socket admin.sock ca status
+  gatehouse-gateway --socket admin.sock ca list --json
+  gatehouse-gateway --socket admin.sock ca revoke 5f0e3c2b9a7d4e6f8f0e3c2b9a7d4e6f
+  gatehouse-gateway --socket admin.sock ca rotate
+  gatehouse-gateway --socket admin.sock ca export-crl --out crl.pem";
+
 /// The plant's side of Gatehouse: lets technicians through to exactly what
 /// the policy allows, and records it.
 #[derive(Debug, Parser)]
@@ -133,6 +154,9 @@ pub(super) enum Command {
     /// The policy: check, explain, compare, try, apply
     #[command(subcommand, after_help = POLICY_EXAMPLES)]
     Policy(PolicyCommand),
+    /// The gateway's own certificate authority
+    #[command(subcommand, after_help = CA_EXAMPLES)]
+    Ca(CaCommand),
     /// The clock that sign-ins rely on
     #[command(subcommand, after_help = CLOCK_EXAMPLES)]
     Clock(ClockCommand),
@@ -154,6 +178,12 @@ pub(super) enum UserCommand {
         /// The permanent handle, such as tech-1@vendor-a
         handle: String,
     },
+    /// Make a one-time token with which a person enrols: certificate and second
+    /// factor
+    #[command(after_help = INVITE_EXAMPLES)]
+    Invite(InviteArguments),
+    /// Invitations that are open
+    Invitations,
     /// Everybody
     #[command(after_help = "Example:\n  gatehouse-gateway --socket admin.sock user list --json")]
     List,
@@ -194,6 +224,49 @@ pub(super) enum UserCommand {
         remove_only: bool,
         /// The person's handle
         handle: String,
+    },
+}
+
+/// `user invite`
+#[derive(Debug, Args)]
+pub(super) struct InviteArguments {
+    /// The permanent handle, such as tech-1@vendor-a; new or known
+    pub(super) handle: String,
+    /// How long the token is good: a minute to 30 days
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = stands)]
+    pub(super) expires: Duration,
+    /// Write the token to a new file of mode 0600 instead of showing it
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// End the person's open invitation instead
+    #[arg(long, conflicts_with_all = ["expires", "token_file"])]
+    pub(super) withdraw: bool,
+}
+
+fn stands(text: &str) -> Result<Duration, String> {
+    let range = SignedDuration::from_mins(1)..=SignedDuration::from_hours(30 * 24);
+    span(text, range).and_then(|span| Duration::try_from(span).map_err(|error| error.to_string()))
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CaCommand {
+    /// The authorities, their revocation lists, how many certificates are good
+    Status,
+    /// Certificates that it issued and that have not run out
+    List,
+    /// Revoke a certificate at once; sessions with it end
+    Revoke {
+        /// The serial number, as listed
+        serial: String,
+    },
+    /// Make a new authority; the old one stays trusted until its certificates
+    /// have run out
+    Rotate,
+    /// The revocation lists in use, PEM
+    ExportCrl {
+        /// Write them to this file instead
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 

@@ -41,9 +41,9 @@ impl Drop for SecretFile {
     }
 }
 
-/// The address and a code for a terminal, dark on light whatever its colours.
-pub(super) fn shown(handle: &str, address: &str) -> String {
-    let scan = match QrCode::new(address) {
+/// A code to scan from a terminal, dark on light whatever its colours.
+pub(super) fn scan(text: &str) -> String {
+    match QrCode::new(text) {
         Ok(code) => code
             .render::<Dense1x2>()
             .dark_color(Dense1x2::Light)
@@ -51,7 +51,12 @@ pub(super) fn shown(handle: &str, address: &str) -> String {
             .quiet_zone(true)
             .build(),
         Err(error) => format!("(no code to scan: {error})"),
-    };
+    }
+}
+
+/// The address of a new second factor with its code.
+pub(super) fn shown(handle: &str, address: &str) -> String {
+    let scan = scan(address);
     format!(
         "{handle}'s second factor, shown this once:\n\n{scan}\n\n{address}\n\nGive it to that person only."
     )

@@ -1,6 +1,7 @@
 //! Answers for people and for programs.
 
 use crate::admin::{ClockReport, PersonReport, PolicyReport, SessionReport};
+pub(super) use crate::audit::harmless as harmless_cell;
 use crate::audit::harmless;
 use crate::clock::Standing as ClockStanding;
 use crate::policy::{Changes, FolderState, Line, Preview, SessionEffect};
@@ -181,11 +182,11 @@ fn standing(standing: Standing) -> &'static str {
 }
 
 /// To the second, with zone: for people.
-fn moment(at: Timestamp) -> String {
+pub(super) fn moment(at: Timestamp) -> String {
     at.round(jiff::Unit::Second).unwrap_or(at).to_string()
 }
 
-fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(super) fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = std::iter::once(heads.map(str::to_owned))
         .chain(rows.map(|row| row.map(|cell| harmless(&cell))))
         .collect();

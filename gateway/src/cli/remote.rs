@@ -3,6 +3,7 @@
 use super::arguments::{ClockCommand, Connection, SessionsCommand, UserCommand};
 use super::enrol::{self, SecretFile};
 use super::exit::{Exit, Failure};
+use super::invite;
 use super::print::{self, Form, answer};
 use crate::admin::{
     Applied, ApplyRequest, ClientError, ClockReport, Disabled, FactorReset, ImportReply, ImportRequest,
@@ -16,7 +17,7 @@ use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 
 /// A request without content.
-const NOTHING: () = ();
+pub(super) const NOTHING: () = ();
 
 /// The longest answer at a terminal, in bytes.
 const ANSWER: u64 = 64;
@@ -31,6 +32,8 @@ pub(super) fn user(connection: &Connection, command: UserCommand) -> Result<Exit
             let replacement = if remove_only { Replacement::None } else { Replacement::Totp };
             return reset_factor(connection, &handle, totp_file.as_deref(), replacement);
         }
+        UserCommand::Invite(arguments) => return invite::invite(connection, arguments),
+        UserCommand::Invitations => return invite::list(connection),
         UserCommand::List => {
             let list: Vec<PersonReport> = wait(client.get("/v1/users"))?;
             answer(form, &list, |list| print::people(list))?;
@@ -208,12 +211,12 @@ pub(super) fn clock(connection: &Connection, command: ClockCommand) -> Result<Ex
     Ok(Exit::Done)
 }
 
-fn parse(handle: &str) -> Result<Handle, Failure> {
+pub(super) fn parse(handle: &str) -> Result<Handle, Failure> {
     Handle::parse(handle).map_err(|error| Failure::new(Exit::Usage, format!("{handle:?}: {error}")))
 }
 
 /// One request needs one small runtime.
-fn wait<T>(asked: impl Future<Output = Result<T, ClientError>>) -> Result<T, Failure> {
+pub(super) fn wait<T>(asked: impl Future<Output = Result<T, ClientError>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(asked)?)
 }

@@ -27,44 +27,48 @@ const DEFAULT_RESERVE: u64 = 1 << 30;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Config, Vec<Problem>> {
-    let mut checks = Checks { file, folder: parent(file), problems: Vec::new() };
-    let listen = checks.listen(&written.listen);
-    let tls = checks.tls(written.tls, now);
+    let mut checks = Checks { file, folder: parent(file), now, problems: Vec::new() };
+    let listen = checks.address("listen", &written.listen);
+    let tls = checks.tls(written.tls);
     let policy = checks.policy(written.policy);
     let recording = checks.recording(written.recording);
     let state = checks.state(written.state);
     let audit = checks.audit(written.audit);
     let log = checks.log(written.log, &audit, recording.as_ref());
     let admin = checks.admin(written.admin);
+    let ca = checks.ca(written.ca);
+    let enrolment = checks.enrolment(written.enrolment, ca.as_ref(), listen, &tls);
     let limits = checks.limits(written.limits);
     let (Some(listen), Some(policy), Some(recording), true) =
         (listen, policy, recording, checks.problems.is_empty())
     else {
         return Err(checks.problems);
     };
-    Ok(Config { file: file.to_owned(), listen, tls, policy, recording, state, audit, log, admin, limits })
+    let file = file.to_owned();
+    Ok(Config { file, listen, tls, policy, recording, state, audit, log, admin, ca, enrolment, limits })
 }
 
-struct Checks<'a> {
-    file: &'a Path,
+pub(super) struct Checks<'a> {
+    pub(super) file: &'a Path,
     folder: &'a Path,
-    problems: Vec<Problem>,
+    pub(super) now: Timestamp,
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Checks<'_> {
-    fn listen(&mut self, text: &str) -> Option<SocketAddr> {
+    pub(super) fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
         let parsed = text.parse::<SocketAddr>();
-        parsed.map_err(|_| self.wrong("listen", format!("{text:?} is no address"), "write ADDRESS:PORT")).ok()
+        parsed.map_err(|_| self.wrong(key, format!("{text:?} is no address"), "write ADDRESS:PORT")).ok()
     }
 
-    fn tls(&mut self, tls: written::Tls, now: Timestamp) -> Files {
+    fn tls(&mut self, tls: written::Tls) -> Files {
         let files = Files {
             ca: self.path(&tls.ca),
             crl: self.path(&tls.crl),
             cert: self.path(&tls.cert),
             key: self.path(&tls.key),
         };
-        if let Err(problems) = Material::read(&files, now) {
+        if let Err(problems) = Material::read(&files, self.now) {
             self.problems.extend(problems);
         }
         files
@@ -306,7 +310,7 @@ impl Checks<'_> {
 
     /// The value, or a problem and the type's zero, which nothing uses: a
     /// configuration with a problem is not returned.
-    fn limit<T: Default>(&mut self, key: &str, value: Result<T, String>) -> T {
+    pub(super) fn limit<T: Default>(&mut self, key: &str, value: Result<T, String>) -> T {
         value.unwrap_or_else(|reason| {
             self.problems.push(Problem::new(self.file, reason).key(key));
             T::default()
@@ -328,7 +332,7 @@ impl Checks<'_> {
         }
     }
 
-    fn folder_there(&mut self, path: &Path, key: &str, rights: Access) {
+    pub(super) fn folder_there(&mut self, path: &Path, key: &str, rights: Access) {
         match std::fs::metadata(path) {
             Err(error) => {
                 let problem = Problem::new(path, error.to_string()).key(key);
@@ -348,11 +352,11 @@ impl Checks<'_> {
         }
     }
 
-    fn wrong(&mut self, key: &str, reason: impl Into<String>, hint: &str) {
+    pub(super) fn wrong(&mut self, key: &str, reason: impl Into<String>, hint: &str) {
         self.problems.push(Problem::new(self.file, reason).key(key).hint(hint));
     }
 
-    fn path(&self, path: &Path) -> PathBuf {
+    pub(super) fn path(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
     }
 }

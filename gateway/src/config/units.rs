@@ -1,6 +1,6 @@
 //! Sizes and durations as people write them: `64 MiB`, `30 s`.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -38,6 +38,17 @@ pub(super) fn duration(text: &str, range: RangeInclusive<Duration>) -> Result<Du
     Err(format!("{text:?} is outside of {least:?} to {most:?}"))
 }
 
+/// Reads a duration that may be in days of 24 hours, such as `30 d`.
+pub(crate) fn span(text: &str, range: RangeInclusive<SignedDuration>) -> Result<SignedDuration, String> {
+    let wrong = || format!("{text:?} is no duration; write for example 24 h or 30 d");
+    let parsed: Span = text.parse().map_err(|_| wrong())?;
+    let length = parsed.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    if range.contains(&length) {
+        return Ok(length);
+    }
+    Err(format!("{text:?} is outside of {:#} to {:#}", range.start(), range.end()))
+}
+
 /// A count within a range.
 pub(super) fn count(count: u32, range: RangeInclusive<u32>) -> Result<u32, String> {
     if range.contains(&count) {
@@ -57,6 +68,18 @@ mod tests {
         assert_eq!(size("0 B"), Ok(0));
         for wrong in ["", "64", "MiB", "-1 MiB", "1.5 GiB", "64 mib", "99999999999 TiB", "1 GiB x"] {
             assert!(size(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn spans_are_hours_and_days() {
+        let hours = SignedDuration::from_hours;
+        let range = hours(1)..=hours(24 * 398);
+        assert_eq!(span("30 d", range.clone()), Ok(hours(720)));
+        assert_eq!(span("24h", range.clone()), Ok(hours(24)));
+        assert_eq!(span("90 days", range.clone()), Ok(hours(24 * 90)));
+        for wrong in ["", "30", "1 min", "399 d", "-1 d", "1 month", "soon"] {
+            assert!(span(wrong, range.clone()).is_err(), "{wrong:?}");
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) log: Log,
     pub(super) admin: Admin,
+    pub(super) ca: Option<Ca>,
+    pub(super) enrolment: Option<Enrolment>,
     #[serde(default)]
     pub(super) limits: Limits,
 }
@@ -80,6 +82,23 @@ pub(super) struct Log {
 pub(super) struct Admin {
     pub(super) socket: PathBuf,
     pub(super) uids: Option<Vec<u32>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ca {
+    pub(super) dir: PathBuf,
+    pub(super) certificate_lifetime: Option<String>,
+    pub(super) crl_lifetime: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Enrolment {
+    pub(super) listen: String,
+    pub(super) address: Option<String>,
+    pub(super) gateway: Option<String>,
+    pub(super) server_name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -48,6 +48,17 @@ impl Connection {
         Ok((SendStream::new(sender), ReceiveStream::new(receiver)))
     }
 
+    /// A value that both ends of this connection know and nobody else, and that
+    /// no other connection has (RFC 8446, 7.5).
+    ///
+    /// # Errors
+    /// [`Lost`] when the handshake can't give one.
+    pub fn exporter(&self, label: &[u8]) -> Result<[u8; 32], Lost> {
+        let mut value = [0; 32];
+        self.0.export_keying_material(&mut value, label, b"").map_err(|_| Lost)?;
+        Ok(value)
+    }
+
     /// Gives a signed-in peer room for its channels.
     pub fn widen(&self) {
         self.0.set_max_concurrent_bi_streams(VarInt::from_u32(STREAMS_SIGNED_IN));
@@ -57,6 +68,11 @@ impl Connection {
     /// Closes with one of the protocol's codes and its plain sentence.
     pub fn close(&self, code: CloseCode) {
         self.0.close(VarInt::from_u32(u32::from(code.number())), code.sentence().as_bytes());
+    }
+
+    /// Closes without a code: for a connection that spoke other messages.
+    pub fn hang_up(&self) {
+        self.0.close(VarInt::from_u32(0), b"");
     }
 
     /// Waits until the connection is closed, by whichever side.

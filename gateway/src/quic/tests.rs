@@ -34,7 +34,8 @@ impl TimeProvider for Noon {
 impl Gate {
     fn open(plant: Plant) -> Self {
         let config = plant.config().unwrap();
-        let reloader = Reloader::open(config.tls, config.limits.windows(), plant.clock.clone()).unwrap();
+        let reloader =
+            Reloader::open(config.tls, config.limits.windows(), plant.clock.clone(), None).unwrap();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = udp.local_addr().unwrap();
         let endpoint = Endpoint::new(udp, reloader.current().server.clone()).unwrap();

@@ -11,6 +11,7 @@ use quinn::{AckFrequencyConfig, IdleTimeout, TransportConfig, VarInt};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
+use rustls::{ConfigBuilder, WantsVerifier};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ const STREAMS_BEFORE_SIGN_IN: u32 = 1;
 
 /// Bytes of a connection that may wait unread before its second factor.
 const WINDOW_BEFORE_SIGN_IN: u32 = 64 * 1024;
+
+/// Bytes of an enrolment that may wait unread: two of its largest messages.
+const WINDOW_ENROLMENT: u32 = 8 * 1024;
 
 /// Bytes of one stream that may wait unread. Before sign-in the connection's
 /// smaller window is the bound.
@@ -59,25 +63,57 @@ pub fn server_config(
     windows: &Windows,
     clock: Arc<dyn Clock>,
 ) -> Result<ServerConfig, ConfigError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let time = Arc::new(ClockTime(clock));
-    let refuse = |error: &dyn std::fmt::Display| ConfigError(error.to_string());
-    let mut tls = rustls::ServerConfig::builder_with_details(provider, time)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| refuse(&error))?
+    let tls = builder(clock)?
         .with_client_cert_verifier(material.trust().verifier())
         .with_single_cert(material.chain(), material.key())
-        .map_err(|error| refuse(&error))?;
-    tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+        .map_err(|error| ConfigError(error.to_string()))?;
+    finish(tls, wire::ALPN, transport(windows), windows.incoming)
+}
+
+/// The enrolment endpoint's configuration: the same certificate, no
+/// certificate asked for, a protocol name of its own, and less room.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn enrolment_config(
+    material: &Material,
+    windows: &Windows,
+    clock: Arc<dyn Clock>,
+) -> Result<ServerConfig, ConfigError> {
+    let tls = builder(clock)?
+        .with_no_client_auth()
+        .with_single_cert(material.chain(), material.key())
+        .map_err(|error| ConfigError(error.to_string()))?;
+    let mut transport = transport(windows);
+    transport
+        .receive_window(VarInt::from_u32(WINDOW_ENROLMENT))
+        .stream_receive_window(VarInt::from_u32(WINDOW_ENROLMENT));
+    finish(tls, wire::enrolment::ALPN, transport, windows.incoming)
+}
+
+fn builder(clock: Arc<dyn Clock>) -> Result<ConfigBuilder<rustls::ServerConfig, WantsVerifier>, ConfigError> {
+    let (provider, time) = (Arc::new(aws_lc_rs::default_provider()), Arc::new(ClockTime(clock)));
+    rustls::ServerConfig::builder_with_details(provider, time)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| ConfigError(error.to_string()))
+}
+
+fn finish(
+    mut tls: rustls::ServerConfig,
+    alpn: &[u8],
+    transport: TransportConfig,
+    incoming: u32,
+) -> Result<ServerConfig, ConfigError> {
+    tls.alpn_protocols = vec![alpn.to_vec()];
     // A resumed connection would skip the verifier: a revoked certificate would
     // get in (RFC 8446, 2.2).
     tls.send_tls13_tickets = 0;
     tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     tls.max_early_data_size = 0;
-    let crypto = QuicServerConfig::try_from(tls).map_err(|error| refuse(&error))?;
+    let crypto = QuicServerConfig::try_from(tls).map_err(|error| ConfigError(error.to_string()))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport(windows)));
-    config.max_incoming(usize::try_from(windows.incoming).unwrap_or(usize::MAX));
+    config.transport_config(Arc::new(transport));
+    config.max_incoming(usize::try_from(incoming).unwrap_or(usize::MAX));
     Ok(ServerConfig(config))
 }
 

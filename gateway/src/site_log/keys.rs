@@ -1,6 +1,7 @@
 //! Which keys and lists are in use: an entry for each change.
 
 use super::{LogFailed, SiteLog};
+use crate::ca::Anchors;
 use crate::config::RecordingSettings;
 use crate::tls::Material;
 use recording::log::{KeyRole, Ledger, LogEntry, hash_of};
@@ -46,6 +47,18 @@ impl SiteLog {
         self.enter_key(KeyRole::Authority, prints.authority)?;
         self.enter_key(KeyRole::RevocationList, prints.revocation_list)?;
         self.enter_key(KeyRole::Certificate, prints.certificate)
+    }
+
+    /// Enters the gateway's own authorities and their lists that the log does
+    /// not know yet.
+    ///
+    /// # Errors
+    /// [`LogFailed`].
+    pub fn enter_anchors(&self, anchors: &Anchors) -> Result<(), LogFailed> {
+        let authorities: Vec<u8> = anchors.authorities.iter().flat_map(|one| one.iter().copied()).collect();
+        let lists: Vec<u8> = anchors.lists.iter().flat_map(|one| one.iter().copied()).collect();
+        self.enter_key(KeyRole::IssuingAuthorities, hash_of(&authorities))?;
+        self.enter_key(KeyRole::IssuedLists, hash_of(&lists))
     }
 
     fn enter_key(&self, role: KeyRole, hash: [u8; 32]) -> Result<(), LogFailed> {

@@ -6,9 +6,10 @@
 //! mode 0600, and what is secret in it is sealed by a key that lies outside.
 
 use super::{
-    Attempt, Change, ClockMark, Failure, Import, Imported, KeyHash, Lock, Person, PersonId, PersonRecord,
-    PolicySnapshot, SessionEnd, SessionHistory, SessionRow, Standing, State, StateError, StateFiles, StepUse,
-    Vault,
+    Attempt, AuthorityId, CertificateRecord, Change, ClockMark, Enrolment, Failure, Import, Imported,
+    Invitation, InvitationRecord, KeyHash, Lock, OpenInvitation, Person, PersonId, PersonRecord,
+    PolicySnapshot, Revocation, Serial, SessionEnd, SessionHistory, SessionRow, Standing, State, StateError,
+    StateFiles, StepUse, Vault,
 };
 use crate::factor::Seed;
 use crate::names::{Handle, SessionId};
@@ -20,9 +21,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use wire::enrolment::InvitationId;
 
 mod attempts;
+mod certificates;
 mod index;
+mod invitations;
 mod people;
 mod unlocking;
 
@@ -30,6 +34,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("sqlite/schema.sql")),
     M::up(include_str!("sqlite/schema-2.sql")),
     M::up(include_str!("sqlite/schema-3.sql")),
+    M::up(include_str!("sqlite/schema-4.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -124,6 +129,50 @@ impl State for SqliteState {
 
     fn give_seed(&self, handle: &Handle, seed: &Seed, now: Timestamp) -> Result<(), StateError> {
         self.transact(|transaction| people::give_seed(transaction, &self.vault, handle, seed, now))
+    }
+
+    fn invite(&self, invitation: &Invitation) -> Result<(), StateError> {
+        self.transact(|transaction| invitations::invite(transaction, invitation))
+    }
+
+    fn withdraw_invitation(&self, handle: &Handle, now: Timestamp) -> Result<Change, StateError> {
+        self.transact(|transaction| invitations::withdraw(transaction, handle, now))
+    }
+
+    fn open_invitations(&self, now: Timestamp) -> Result<Vec<InvitationRecord>, StateError> {
+        self.transact(|transaction| invitations::all_open(transaction, now))
+    }
+
+    fn invitation(&self, id: InvitationId, now: Timestamp) -> Result<Option<OpenInvitation>, StateError> {
+        self.transact(|transaction| invitations::open(transaction, id, now))
+    }
+
+    fn enrol(&self, enrolment: &Enrolment, now: Timestamp) -> Result<Handle, StateError> {
+        self.transact(|transaction| invitations::enrol(transaction, &self.vault, enrolment, now))
+    }
+
+    fn certificates(&self, after: Timestamp) -> Result<Vec<CertificateRecord>, StateError> {
+        self.transact(|transaction| certificates::all(transaction, after))
+    }
+
+    fn revoke_certificate(
+        &self,
+        serial: Serial,
+        now: Timestamp,
+    ) -> Result<Option<CertificateRecord>, StateError> {
+        self.transact(|transaction| certificates::revoke(transaction, serial, now))
+    }
+
+    fn revocations(&self, authority: AuthorityId, now: Timestamp) -> Result<Vec<Revocation>, StateError> {
+        self.transact(|transaction| certificates::revocations(transaction, authority, now))
+    }
+
+    fn authority_needed_until(&self, authority: AuthorityId) -> Result<Option<Timestamp>, StateError> {
+        self.transact(|transaction| certificates::needed_until(transaction, authority))
+    }
+
+    fn next_list_number(&self, authority: AuthorityId) -> Result<u64, StateError> {
+        self.transact(|transaction| certificates::next_list(transaction, authority))
     }
 
     fn begin_attempt(&self, person: PersonId, now: Timestamp) -> Result<Attempt, StateError> {

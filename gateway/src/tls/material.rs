@@ -3,17 +3,21 @@
 use super::Trust;
 use super::strict::signs_certificates;
 use crate::audit::harmless;
+use crate::ca::Anchors;
 use crate::problem::Problem;
 use jiff::Timestamp;
 use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
@@ -21,6 +25,9 @@ use x509_parser::time::ASN1Time;
 
 /// The largest file that is read: a CRL of some ten thousand entries.
 const LONGEST_FILE: u64 = 1024 * 1024;
+
+/// The most certificates of a CA that an enrolment hands out.
+const MOST_HANDED_OUT: usize = 8;
 
 /// Where the four files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +56,8 @@ pub(super) struct Contents {
 #[derive(Debug)]
 pub struct Material {
     trust: Trust,
+    authorities: Vec<CertificateDer<'static>>,
+    fingerprint: [u8; 32],
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     /// When the gateway's own certificate expires.
@@ -104,10 +113,17 @@ impl Material {
     /// # Errors
     /// All that is wrong with them; then nothing is to be used.
     pub fn read(files: &Files, now: Timestamp) -> Result<Self, Vec<Problem>> {
-        Self::parse(files, &Contents::read(files)?, now)
+        Self::parse(files, &Contents::read(files)?, &Anchors::default(), now)
     }
 
-    pub(super) fn parse(files: &Files, contents: &Contents, now: Timestamp) -> Result<Self, Vec<Problem>> {
+    /// The same from what was read, with the gateway's own authorities beside
+    /// the one of the files.
+    pub(super) fn parse(
+        files: &Files,
+        contents: &Contents,
+        own: &Anchors,
+        now: Timestamp,
+    ) -> Result<Self, Vec<Problem>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut problems = Vec::new();
         let authorities = authorities(&files.ca, &contents.ca, now).map_err(|problem| problems.push(problem));
@@ -115,14 +131,14 @@ impl Material {
             revocations(&files.crl, &contents.crl, authorities, &provider, now)
                 .map_err(|problem| problems.push(problem))
         });
-        let own = own_identity(files, contents, &provider, now).map_err(|problem| problems.push(problem));
-        let (Ok(authorities), Some(Ok(crls)), Ok((chain, key, certificate_expires))) =
-            (authorities, crls, own)
-        else {
+        let identity =
+            own_identity(files, contents, &provider, now).map_err(|problem| problems.push(problem));
+        let (Ok(authorities), Some(Ok(crls)), Ok(identity)) = (authorities, crls, identity) else {
             return Err(problems);
         };
+        let Identity { chain, key, fingerprint, expires: certificate_expires } = identity;
         let mut roots = RootCertStore::empty();
-        for authority in authorities {
+        for authority in authorities.iter().cloned().chain(own.authorities.iter().cloned()) {
             roots
                 .add(authority)
                 .map_err(|error| vec![Problem::new(&files.ca, error.to_string()).key("[tls] ca")])?;
@@ -132,15 +148,30 @@ impl Material {
             return Err(vec![Problem::new(&files.crl, "holds no revocation list").key("[tls] crl")]);
         };
         let revoked = crls.iter().map(|list| list.revoked).sum();
-        let lists = crls.iter().map(|list| (list.issuer.clone(), list.made)).collect();
-        let trust = Trust::new(roots, crls.into_iter().map(|list| list.list).collect(), provider)
+        let issuers = crls.iter().map(|list| (list.issuer.clone(), list.made)).collect();
+        // Each certificate is judged by the first list of its own issuer's name:
+        // ours come first, so that no file can put another in their place.
+        let lists = own.lists.iter().cloned().chain(crls.into_iter().map(|list| list.list)).collect();
+        let trust = Trust::new(roots, lists, provider)
             .map_err(|error| vec![Problem::new(&files.crl, error.to_string()).key("[tls] crl")])?;
         let prints = Prints {
             authority: recording::log::hash_of(&contents.ca),
             revocation_list: recording::log::hash_of(&contents.crl),
             certificate: recording::log::hash_of(&contents.cert),
         };
-        Ok(Self { trust, chain, key, certificate_expires, crl_made, crl_lapses, revoked, lists, prints })
+        Ok(Self {
+            trust,
+            authorities,
+            fingerprint,
+            chain,
+            key,
+            certificate_expires,
+            crl_made,
+            crl_lapses,
+            revoked,
+            lists: issuers,
+            prints,
+        })
     }
 
     /// The CA and CRL as a judge of certificates.
@@ -155,6 +186,16 @@ impl Material {
         })
     }
 
+    /// SHA-256 of the SubjectPublicKeyInfo of the gateway's own certificate.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// The CA of the files, as people who enrol get it.
+    pub fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
+    }
+
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
         self.chain.clone()
     }
@@ -162,6 +203,36 @@ impl Material {
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         self.key.clone_key()
     }
+}
+
+/// Whether somebody who trusts the CA of the files alone knows the gateway's
+/// certificate by this name.
+///
+/// # Errors
+/// Why not, in words.
+pub fn recognised(files: &Files, name: &ServerName<'_>, now: Timestamp) -> Result<(), String> {
+    let material = Material::read(files, now).map_err(|_| "the files of [tls] can't be used".to_owned())?;
+    if material.authorities.len() > MOST_HANDED_OUT
+        || material.authorities.iter().any(|one| one.len() > wire::LONGEST_DER)
+    {
+        let file = files.ca.display();
+        return Err(format!(
+            "{file} is handed out to technicians: at most {MOST_HANDED_OUT} certificates of {} bytes each",
+            wire::LONGEST_DER
+        ));
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(material.authorities.iter().cloned());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = verifier.map_err(|error| error.to_string())?;
+    let (first, rest) = material.chain.split_first().ok_or("there is no certificate")?;
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    verifier
+        .verify_server_cert(first, rest, name, &[], now)
+        .map(drop)
+        .map_err(|error| format!("technicians would not know {} by this: {error}", files.cert.display()))
 }
 
 fn authorities(path: &Path, pem: &[u8], now: Timestamp) -> Result<Vec<CertificateDer<'static>>, Problem> {
@@ -178,25 +249,35 @@ fn authorities(path: &Path, pem: &[u8], now: Timestamp) -> Result<Vec<Certificat
     Ok(list)
 }
 
+/// The gateway's own certificate and key.
+struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    fingerprint: [u8; 32],
+    expires: Timestamp,
+}
+
 fn own_identity(
     files: &Files,
     contents: &Contents,
     provider: &CryptoProvider,
     now: Timestamp,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, Timestamp), Problem> {
+) -> Result<Identity, Problem> {
     let (cert_key, key_key) = ("[tls] cert", "[tls] key");
     let chain = certificates(&files.cert, cert_key, &contents.cert)?;
     let Some(first) = chain.first() else {
         return Err(Problem::new(&files.cert, "holds no certificate").key(cert_key));
     };
-    let expires = in_time(&files.cert, cert_key, &parse_certificate(&files.cert, cert_key, first)?, now)?;
+    let parsed = parse_certificate(&files.cert, cert_key, first)?;
+    let expires = in_time(&files.cert, cert_key, &parsed, now)?;
+    let fingerprint = recording::log::hash_of(parsed.public_key().raw);
     let key = PrivateKeyDer::from_pem_slice(&contents.key)
         .map_err(|error| Problem::new(&files.key, format!("holds no private key: {error}")).key(key_key))?;
     CertifiedKey::from_der(chain.clone(), key.clone_key(), provider).map_err(|error| {
         let reason = format!("does not belong to {}: {error}", files.cert.display());
         Problem::new(&files.key, reason).key(key_key).hint("name the key that the certificate was made for")
     })?;
-    Ok((chain, key, expires))
+    Ok(Identity { chain, key, fingerprint, expires })
 }
 
 struct Revocations {

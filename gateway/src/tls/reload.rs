@@ -2,6 +2,7 @@
 
 use super::material::Contents;
 use super::{Files, Material, Trust, Unfit};
+use crate::ca::{Anchors, IssuingCa};
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::quic::{ServerConfig, Windows, server_config};
@@ -51,12 +52,17 @@ pub struct Reloader {
     files: Files,
     windows: Windows,
     clock: Arc<dyn Clock>,
+    own: Option<Arc<IssuingCa>>,
     current: watch::Sender<Arc<Current>>,
     seen: Mutex<Seen>,
 }
 
 struct Seen {
     in_use: Contents,
+    /// When they were taken: they were in time then.
+    taken: Timestamp,
+    /// The generation of the own authority's anchors that are in use.
+    anchors: u64,
     /// Broken contents that were seen once; told when seen again.
     broken: Option<Result<Contents, Vec<Problem>>>,
     told: bool,
@@ -70,18 +76,32 @@ impl fmt::Debug for Seen {
 }
 
 impl Reloader {
-    /// Reads the files for the first time.
+    /// Reads the files for the first time; `own` is the gateway's own
+    /// authority, if it has one.
     ///
     /// # Errors
     /// All that is wrong with them.
-    pub fn open(files: Files, windows: Windows, clock: Arc<dyn Clock>) -> Result<Self, Vec<Problem>> {
-        let contents = Contents::read(&files)?;
-        let material = Material::parse(&files, &contents, clock.wall())?;
+    pub fn open(
+        files: Files,
+        windows: Windows,
+        clock: Arc<dyn Clock>,
+        own: Option<Arc<IssuingCa>>,
+    ) -> Result<Self, Vec<Problem>> {
+        let (contents, taken) = (Contents::read(&files)?, clock.wall());
+        let anchors = anchors(own.as_ref());
+        let material = Material::parse(&files, &contents, &anchors, taken)?;
         let server = server_config(&material, &windows, Arc::clone(&clock))
             .map_err(|error| vec![Problem::new(&files.cert, error.to_string()).key("[tls]")])?;
         let (current, _) = watch::channel(Arc::new(Current { material, server, generation: 1 }));
-        let seen = Seen { in_use: contents, broken: None, told: false, crl_alarm: None };
-        Ok(Self { files, windows, clock, current, seen: Mutex::new(seen) })
+        let seen = Seen {
+            in_use: contents,
+            taken,
+            anchors: anchors.generation,
+            broken: None,
+            told: false,
+            crl_alarm: None,
+        };
+        Ok(Self { files, windows, clock, own, current, seen: Mutex::new(seen) })
     }
 
     /// What is in use now.
@@ -107,20 +127,37 @@ impl Reloader {
     /// Looks at the files once. Blocks on the disk.
     pub fn look(&self) -> Look {
         let mut seen = lock(&self.seen);
-        let read = Contents::read(&self.files);
-        if read.as_ref() == Ok(&seen.in_use) {
+        let (read, own) = (Contents::read(&self.files), anchors(self.own.as_ref()));
+        let same_files = read.as_ref() == Ok(&seen.in_use);
+        if same_files && own.generation == seen.anchors {
             seen.broken = None;
             seen.told = false;
             return Look::Same;
         }
-        match read.clone().and_then(|contents| self.build(&contents).map(|current| (contents, current))) {
-            Ok((contents, current)) => {
-                *seen = Seen { in_use: contents, broken: None, told: false, crl_alarm: None };
+        let built = |contents: Contents| Ok((self.build(&contents, &own)?, contents));
+        match read.clone().and_then(built) {
+            Ok((current, in_use)) => {
+                let crl_alarm = seen.crl_alarm.filter(|_| same_files);
+                let (taken, anchors) = (self.clock.wall(), own.generation);
+                *seen = Seen { in_use, taken, anchors, broken: None, told: false, crl_alarm };
                 self.current.send_replace(Arc::new(current));
                 Look::Reloaded
             }
-            Err(problems) => seen.broken(read, problems),
+            Err(problems) => self.own_alone(&mut seen, &own).unwrap_or_else(|| seen.broken(read, problems)),
         }
+    }
+
+    /// Files that are broken now, or a list in them that has lapsed, must not
+    /// keep a revocation of the own authority from working: it is taken up with
+    /// the files in use, which go on refusing whom they refuse.
+    fn own_alone(&self, seen: &mut Seen, own: &Anchors) -> Option<Look> {
+        if own.generation == seen.anchors {
+            return None;
+        }
+        let current = self.build_from(&seen.in_use, own, seen.taken).ok()?;
+        seen.anchors = own.generation;
+        self.current.send_replace(Arc::new(current));
+        Some(Look::Reloaded)
     }
 
     /// The alarm that is due for the CRL's end, each at most once: days left,
@@ -136,14 +173,19 @@ impl Reloader {
         Some(due)
     }
 
-    fn build(&self, contents: &Contents) -> Result<Current, Vec<Problem>> {
-        let material = Material::parse(&self.files, contents, self.clock.wall())?;
-        let old = self.current();
+    fn build(&self, contents: &Contents, own: &Anchors) -> Result<Current, Vec<Problem>> {
+        let current = self.build_from(contents, own, self.clock.wall())?;
         // An older list could make a revoked certificate good again.
-        if let Some((made, known)) = material.older_list(&old.material) {
+        if let Some((made, known)) = current.material.older_list(&self.current().material) {
             let reason = format!("is older ({made}) than the one in use ({known})");
             return Err(vec![Problem::new(&self.files.crl, reason).key("[tls] crl")]);
         }
+        Ok(current)
+    }
+
+    fn build_from(&self, contents: &Contents, own: &Anchors, at: Timestamp) -> Result<Current, Vec<Problem>> {
+        let material = Material::parse(&self.files, contents, own, at)?;
+        let old = self.current();
         let server = server_config(&material, &self.windows, Arc::clone(&self.clock))
             .map_err(|error| vec![Problem::new(&self.files.cert, error.to_string()).key("[tls]")])?;
         Ok(Current { material, server, generation: old.generation.saturating_add(1) })
@@ -165,6 +207,10 @@ impl Seen {
         self.told = true;
         Look::Refused(problems)
     }
+}
+
+fn anchors(own: Option<&Arc<IssuingCa>>) -> Arc<Anchors> {
+    own.map_or_else(Arc::default, |own| own.anchors())
 }
 
 /// A list made for a month raises no alarm on its first day: only thresholds
@@ -192,7 +238,7 @@ mod tests {
 
     fn reloader(plant: &Plant) -> Reloader {
         let config = plant.config().unwrap();
-        Reloader::open(config.tls, config.limits.windows(), plant.clock.clone()).unwrap()
+        Reloader::open(config.tls, config.limits.windows(), plant.clock.clone(), None).unwrap()
     }
 
     fn client(plant: &Plant, serial: u64) -> Vec<CertificateDer<'static>> {

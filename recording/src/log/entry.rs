@@ -174,6 +174,10 @@ pub enum KeyRole {
     RevocationList,
     /// Those who can read recordings.
     Recipients,
+    /// The gateway's own issuing authorities.
+    IssuingAuthorities,
+    /// The lists that these signed.
+    IssuedLists,
 }
 
 impl Gap {
@@ -207,8 +211,15 @@ impl Finding {
 
 impl KeyRole {
     /// Every role.
-    pub const ALL: [Self; 5] =
-        [Self::Signing, Self::Certificate, Self::Authority, Self::RevocationList, Self::Recipients];
+    pub const ALL: [Self; 7] = [
+        Self::Signing,
+        Self::Certificate,
+        Self::Authority,
+        Self::RevocationList,
+        Self::Recipients,
+        Self::IssuingAuthorities,
+        Self::IssuedLists,
+    ];
 
     fn code(self) -> u8 {
         match self {
@@ -217,6 +228,8 @@ impl KeyRole {
             Self::Authority => 2,
             Self::RevocationList => 3,
             Self::Recipients => 4,
+            Self::IssuingAuthorities => 5,
+            Self::IssuedLists => 6,
         }
     }
 }

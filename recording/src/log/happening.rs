@@ -55,11 +55,25 @@ pub enum Happening {
     LinesLost,
     /// A second factor was shown again within a sign-in.
     FactorShown,
+    /// A person was invited to enrol.
+    PersonInvited,
+    /// An invitation was withdrawn.
+    InvitationWithdrawn,
+    /// A person enrolled: a key and a certificate for it.
+    PersonEnrolled,
+    /// Somebody with a good token was refused.
+    EnrolmentRefused,
+    /// A certificate was renewed.
+    CertificateRenewed,
+    /// An administrator revoked a certificate.
+    CertificateWithdrawn,
+    /// A new issuing authority was made.
+    AuthorityMade,
 }
 
 impl Happening {
     /// Every happening.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 33] = [
         Self::StrangersRefused,
         Self::SignInRefused,
         Self::SignedIn,
@@ -86,6 +100,13 @@ impl Happening {
         Self::FactorGiven,
         Self::LinesLost,
         Self::FactorShown,
+        Self::PersonInvited,
+        Self::InvitationWithdrawn,
+        Self::PersonEnrolled,
+        Self::EnrolmentRefused,
+        Self::CertificateRenewed,
+        Self::CertificateWithdrawn,
+        Self::AuthorityMade,
     ];
 
     /// Its number in the log.
@@ -117,6 +138,13 @@ impl Happening {
             Self::FactorGiven => 24,
             Self::LinesLost => 25,
             Self::FactorShown => 26,
+            Self::PersonInvited => 27,
+            Self::InvitationWithdrawn => 28,
+            Self::PersonEnrolled => 29,
+            Self::EnrolmentRefused => 30,
+            Self::CertificateRenewed => 31,
+            Self::CertificateWithdrawn => 32,
+            Self::AuthorityMade => 33,
         }
     }
 
@@ -132,7 +160,7 @@ mod tests {
     #[test]
     fn numbers_are_single_and_never_change() {
         let codes: Vec<u16> = Happening::ALL.into_iter().map(Happening::code).collect();
-        assert_eq!(codes, (1..=26).collect::<Vec<u16>>());
+        assert_eq!(codes, (1..=33).collect::<Vec<u16>>());
         assert!(Happening::ALL.into_iter().all(|one| Happening::from_code(one.code()) == Some(one)));
         assert_eq!(Happening::from_code(0), None);
     }

@@ -49,7 +49,7 @@ fn what_the_gateway_says() {
         gateway: "g:1".into(),
         server_name: "g".into(),
     };
-    pin(&enrolled, "0d000000 03 01 01 01 01 02 0203 03 673a31 01 67");
+    pin(&enrolled, "0e000000 03 01 01 01 01 02 0203 03 673a31 01 67");
     let declined = Answer::Declined { why: Declined::Factor, text: "no".into(), tries_left: Some(2) };
     pin(&declined, "07000000 04 06 02 6e6f 01 02");
 }
@@ -63,7 +63,7 @@ fn the_protocol_name_and_version() {
 
 #[test]
 fn a_request_over_its_bound_is_refused() {
-    let mut body = vec![0x01, 0x81, 0x10];
+    let mut body = vec![0x01, 0x81, 0x18];
     body.extend_from_slice(&[0; LONGEST_DER + 1]);
     body.push(0);
     let mut frame = BytesMut::from(&u32::try_from(body.len()).unwrap().to_le_bytes()[..]);

@@ -33,32 +33,63 @@ pub(super) fn import(
     }
     let (id, imported) = match known {
         Some(person) => (person.id, Imported::KeyAdded),
-        None => (create(transaction, vault, import, now)?, Imported::NewPerson),
+        None => {
+            let id = create(transaction, &import.handle, now)?;
+            store_seed(transaction, vault, id, &import.seed, now)?;
+            (id, Imported::NewPerson)
+        }
     };
-    transaction.execute(
-        "INSERT INTO keys (spki_sha256, person, added) VALUES (?1, ?2, ?3)",
-        params![import.key.0, id.0, now.as_millisecond()],
-    )?;
+    add_key(transaction, id, &import.key, now)?;
     Ok(imported)
 }
 
-fn create(
+/// A person without keys and factor.
+pub(super) fn create(
     transaction: &Transaction<'_>,
-    vault: &Vault,
-    import: &Import,
+    name: &Handle,
     now: Timestamp,
 ) -> Result<PersonId, StateError> {
     transaction.execute(
         "INSERT INTO persons (handle, created) VALUES (?1, ?2)",
-        params![import.handle.as_str(), now.as_millisecond()],
+        params![name.as_str(), now.as_millisecond()],
     )?;
-    let id = PersonId(transaction.last_insert_rowid());
-    store_seed(transaction, vault, id, &import.seed, now)?;
-    transaction.execute("INSERT INTO attempts (person) VALUES (?1)", params![id.0])?;
-    Ok(id)
+    let id = transaction.last_insert_rowid();
+    transaction.execute("INSERT INTO attempts (person) VALUES (?1)", params![id])?;
+    Ok(PersonId(id))
 }
 
-fn store_seed(
+pub(super) fn add_key(
+    transaction: &Transaction<'_>,
+    person: PersonId,
+    key: &KeyHash,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    transaction.execute(
+        "INSERT INTO keys (spki_sha256, person, added) VALUES (?1, ?2, ?3)",
+        params![key.0, person.0, now.as_millisecond()],
+    )?;
+    Ok(())
+}
+
+/// The code of this step confirmed a new factor; it is good for nothing more.
+pub(super) fn use_up_step(
+    transaction: &Transaction<'_>,
+    person: PersonId,
+    step: u64,
+) -> Result<(), StateError> {
+    let step = i64::try_from(step).map_err(|_| StateError::Corrupt("step"))?;
+    transaction.execute(
+        "UPDATE attempts SET last_step = max(?1, coalesce(last_step, 0)) WHERE person = ?2",
+        params![step, person.0],
+    )?;
+    Ok(())
+}
+
+pub(super) fn factor(transaction: &Transaction<'_>, person: PersonId) -> Result<FactorPresence, StateError> {
+    Ok(if has_factor(transaction, person)? { FactorPresence::Totp } else { FactorPresence::None })
+}
+
+pub(super) fn store_seed(
     transaction: &Transaction<'_>,
     vault: &Vault,
     person: PersonId,
@@ -163,12 +194,12 @@ fn complete(transaction: &Transaction<'_>, person: Person) -> Result<PersonRecor
     let keys =
         query.query_map(params![person.id.0], |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>, _>>()?;
     let keys = keys.into_iter().map(|blob| bytes(blob, "key hash").map(KeyHash)).collect::<Result<_, _>>()?;
-    let has_factor = has_factor(transaction, person.id)?;
+    let factor = factor(transaction, person.id)?;
     let counted = attempts::counted(transaction, person.id)?;
     Ok(PersonRecord {
         created: time(created)?,
         keys,
-        factor: if has_factor { FactorPresence::Totp } else { FactorPresence::None },
+        factor,
         failures: counted.failures,
         lock: counted.lock,
         last_sign_in: counted.last_sign_in,
