@@ -236,9 +236,12 @@ mod tests {
             assert!(Token::parse(&text[..text.len() - cut]).is_err(), "{cut} characters less");
         }
         for place in [PREFIX.len(), 40, 90, text.len() - 2] {
-            let mut changed = text.to_string().into_bytes();
-            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
-            let changed = String::from_utf8(changed).unwrap();
+            let other = |character| if character == 'A' { 'B' } else { 'A' };
+            let changed: String = text
+                .chars()
+                .enumerate()
+                .map(|(at, one)| if at == place { other(one) } else { one })
+                .collect();
             assert_eq!(Token::parse(&changed), Err(NotAToken::Damaged), "{place}");
         }
         assert_eq!(Token::parse("AAAA"), Err(NotAToken::Prefix));
