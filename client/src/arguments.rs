@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use wire::enrolment::Token;
+use zeroize::Zeroizing;
 
 use crate::asked::Asked;
 use crate::connect::{self, Wish};
+use crate::enroll::{self, Taking};
 use crate::escape::escape;
 use crate::link::Link;
 use crate::opening::Purpose;
-use crate::profile::Profile;
+use crate::passphrase::{self, Passphrases, Protection};
+use crate::profile::{Address, Profile};
 use crate::receipts;
 use crate::running::{self, State};
 use crate::screen::Screen;
@@ -23,12 +27,22 @@ use crate::{Problem, listen};
 
 const EXAMPLES: &str = "\
 Examples:
+  gatehouse enroll --token ghe1_...
   gatehouse targets
   gatehouse connect press-line/plc7
   gatehouse --profile plant.toml connect press-line/plc7:plc packaging/plc2 --reason \"stroke counter drifts\"
   gatehouse status --json
 
 Exit codes: 0 done, 4 usage or I/O, 5 configuration, 6 refused by the gateway, 7 unreachable.";
+
+const ENROLL_EXAMPLES: &str = "\
+Examples:
+  gatehouse enroll --token ghe1_...
+  gatehouse --profile plant-a.toml enroll --passphrase
+  gatehouse enroll --token-file token.txt --totp-file seed.txt --passphrase-file passphrase.txt
+
+Your key is made here and never leaves this machine. Where it breaks off before the end, the token is good for another
+try.";
 
 const CONNECT_EXAMPLES: &str = "\
 Examples:
@@ -49,6 +63,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Turn the token that the plant gave you into a certificate, a second
+    /// factor and a profile
+    #[command(after_help = ENROLL_EXAMPLES)]
+    Enroll(EnrollArguments),
     /// List what you may open
     Targets {
         /// Print one JSON document
@@ -56,6 +74,8 @@ enum Command {
         json: bool,
         #[command(flatten)]
         factor: FactorArguments,
+        #[command(flatten)]
+        key: KeyArguments,
     },
     /// Open targets and give your tools local addresses for their services
     #[command(after_help = CONNECT_EXAMPLES)]
@@ -75,6 +95,77 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
+struct EnrollArguments {
+    /// Another way to the gateway than the token names
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    gateway: Option<Address>,
+    /// The token; asked for if neither this nor --token-file is given
+    #[arg(long, value_name = "T", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// Read the token from a file that you alone can read
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Protect your key by a passphrase, asked for now and at each use
+    #[arg(long)]
+    passphrase: bool,
+    /// The same with the passphrase from a file that you alone can read
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase")]
+    passphrase_file: Option<PathBuf>,
+    /// For automation: write the new second factor to this new file and
+    /// confirm it, instead of showing it
+    #[arg(long, value_name = "SEED_FILE")]
+    totp_file: Option<PathBuf>,
+}
+
+impl EnrollArguments {
+    fn wish(&self, profile: &Path) -> Result<enroll::Wish, Problem> {
+        let text = match (&self.token, &self.token_file) {
+            (Some(token), _) => Zeroizing::new(token.clone()),
+            (None, Some(file)) => passphrase::read(file)?,
+            (None, None) => passphrase::prompt("token: ")?,
+        };
+        let protection = match (&self.passphrase_file, self.passphrase) {
+            (Some(file), _) => Protection::Passphrase(Passphrases::File(file.clone())),
+            (None, true) => Protection::Passphrase(Passphrases::Prompt),
+            (None, false) => Protection::FileAlone,
+        };
+        Ok(enroll::Wish {
+            token: Token::parse(&text)
+                .map_err(|error| Problem::Usage(format!("{error}; ask for it again")))?,
+            gateway: self.gateway.clone(),
+            profile: profile.to_owned(),
+            protection,
+            factor: self.totp_file.clone().map_or(Taking::Person, Taking::SeedFile),
+        })
+    }
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    Address::parse(text).ok_or_else(|| format!("{text:?} is no address: write HOST:PORT"))
+}
+
+/// How the key of the profile is opened.
+#[derive(Debug, Args)]
+struct KeyArguments {
+    /// Read the passphrase of your key from a file that you alone can read,
+    /// instead of asking for it
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl KeyArguments {
+    /// The profile; a certificate that ends soon is warned of.
+    fn profile(&self, file: &Path, screen: &mut Screen) -> Result<Profile, Problem> {
+        let from = self.passphrase_file.clone().map_or(Passphrases::Prompt, Passphrases::File);
+        let profile = Profile::load_with(file, &from)?;
+        if let Some(warning) = profile.validity.warning(jiff::Timestamp::now()) {
+            screen.remark(&warning);
+        }
+        Ok(profile)
+    }
+}
+
+#[derive(Debug, Args)]
 struct ConnectArguments {
     /// TARGET for all its services, or TARGET:SERVICE
     #[arg(required = true, value_name = "TARGET[:SERVICE]")]
@@ -91,6 +182,8 @@ struct ConnectArguments {
     ticket: Option<String>,
     #[command(flatten)]
     factor: FactorArguments,
+    #[command(flatten)]
+    key: KeyArguments,
 }
 
 #[derive(Debug, Args)]
@@ -141,13 +234,17 @@ fn act(arguments: &Arguments, screen: &mut Screen) -> Result<(), Problem> {
             let kept = receipts::list(&Profile::receipts_of(&arguments.profile)?)?;
             receipts::show(&kept, listing(*json), screen)
         }
-        Command::Targets { json, factor } => {
-            let profile = Profile::load(&arguments.profile)?;
+        Command::Enroll(wanted) => {
+            let wish = wanted.wish(&arguments.profile)?;
+            block_on(enroll::enroll(&wish, screen))
+        }
+        Command::Targets { json, factor, key } => {
+            let profile = key.profile(&arguments.profile, screen)?;
             let codes = factor.codes()?;
             block_on(list_targets(&profile, &codes, listing(*json), screen))
         }
         Command::Connect(wanted) => {
-            let profile = Profile::load(&arguments.profile)?;
+            let profile = wanted.key.profile(&arguments.profile, screen)?;
             let wish = Wish {
                 asked: wanted.asked.clone(),
                 listen: wanted.listen.clone(),

@@ -5,7 +5,8 @@
 //! about permissions, never names a device's address, and shows nothing that came from outside without making it
 //! harmless first.
 //!
-//! In the order of events: [`arguments`] (what was typed), [`profile`] (where the gateway is and who we are),
+//! In the order of events: [`arguments`] (what was typed), once [`enroll`] with [`pinned`], [`key`] and
+//! [`passphrase`] (from a token to certificate and second factor), [`profile`] (where the gateway is and who we are),
 //! [`link`] (the line to it), [`sign_in`], then [`targets`], or [`connect`] with [`opening`], [`intake`], [`pump`],
 //! [`sessions`], [`again`] and the [`status`] line on the [`screen`]; [`receipts`] keeps what the gateway signed; [`running`] lets
 //! another process ask what runs.
@@ -14,11 +15,15 @@ pub mod again;
 pub mod arguments;
 pub mod asked;
 pub mod connect;
+pub mod enroll;
 pub mod escape;
 pub mod intake;
+pub mod key;
 pub mod link;
 pub mod listen;
 pub mod opening;
+pub mod passphrase;
+pub mod pinned;
 pub mod platform;
 pub mod problem;
 pub mod profile;

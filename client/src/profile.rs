@@ -7,12 +7,17 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
-use crate::{Problem, platform};
+use crate::Problem;
+use crate::key;
+use crate::passphrase::Passphrases;
 
 /// What the file says.
 #[derive(Debug, Deserialize)]
@@ -38,10 +43,51 @@ pub struct Profile {
     pub server_name: String,
     /// TLS 1.3 with our certificate, trusting the profile's authority alone.
     pub tls: Arc<ClientConfig>,
+    /// When our certificate is good.
+    pub validity: Validity,
+    /// The files that it names.
+    pub files: Files,
     /// The profile's own file.
     pub file: PathBuf,
     /// Where receipts are kept.
     pub receipts: PathBuf,
+}
+
+/// The files of a profile.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The authorities by which the gateway is known.
+    pub ca: PathBuf,
+    /// Our certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// When a certificate is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// Its first moment.
+    pub begins: Timestamp,
+    /// Its last one.
+    pub ends: Timestamp,
+}
+
+impl Validity {
+    /// A warning in the last third of a certificate's time, and after it.
+    #[must_use]
+    pub fn warning(&self, now: Timestamp) -> Option<String> {
+        let left = self.ends.duration_since(now);
+        let moment = self.ends.round(jiff::Unit::Second).unwrap_or(self.ends);
+        if left.is_negative() || left.is_zero() {
+            return Some(format!(
+                "warning: your certificate ended on {moment}: ask the plant for a new invitation"
+            ));
+        }
+        let third = self.ends.duration_since(self.begins) / 3;
+        (left < third)
+            .then(|| format!("warning: your certificate ends on {moment}: run `gatehouse renew` before"))
+    }
 }
 
 /// A host, by name or address, and a UDP port.
@@ -64,7 +110,9 @@ impl fmt::Display for Address {
 }
 
 impl Address {
-    fn parse(text: &str) -> Option<Self> {
+    /// An address as people write it, `HOST:PORT`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let host = match host.strip_prefix('[') {
             Some(inner) => {
@@ -86,6 +134,14 @@ impl Profile {
     /// # Errors
     /// [`Problem::Configuration`] naming file, key and way out; [`Problem::Io`] if a file can't be read.
     pub fn load(file: &Path) -> Result<Self, Problem> {
+        Self::load_with(file, &Passphrases::Prompt)
+    }
+
+    /// The same with the passphrase of the key from elsewhere than a prompt.
+    ///
+    /// # Errors
+    /// As [`Profile::load`].
+    pub fn load_with(file: &Path, passphrases: &Passphrases) -> Result<Self, Problem> {
         let said = ProfileFile::read(file)?;
         let wrong =
             |key: &str, why: &str| Problem::Configuration(format!("{}: {key}: {why}", file.display()));
@@ -95,10 +151,22 @@ impl Profile {
             return Err(wrong("server_name", "neither a DNS name nor an IP address"));
         }
         let folder = file.parent().unwrap_or_else(|| Path::new(""));
-        let tls = tls(&folder.join(&said.ca), &folder.join(&said.cert), &folder.join(&said.key))?;
-        let receipts = said.receipts(file);
-        let tls = Arc::new(tls);
-        Ok(Self { gateway, server_name: said.server_name, tls, file: file.to_owned(), receipts })
+        let files = Files {
+            ca: folder.join(&said.ca),
+            certificate: folder.join(&said.cert),
+            key: folder.join(&said.key),
+        };
+        let (tls, validity) = tls(&files, passphrases)?;
+        let (receipts, tls) = (said.receipts(file), Arc::new(tls));
+        Ok(Self {
+            gateway,
+            server_name: said.server_name,
+            tls,
+            validity,
+            files,
+            file: file.to_owned(),
+            receipts,
+        })
     }
 
     /// Where the receipts of a profile are, whether or not its keys can be used.
@@ -135,27 +203,36 @@ fn in_file(file: &Path, text: &str, error: &toml::de::Error) -> Problem {
     Problem::Configuration(format!("{place}: {}", error.message().replace('\n', " ")))
 }
 
-fn tls(ca: &Path, certificate: &Path, key: &Path) -> Result<ClientConfig, Problem> {
+fn tls(files: &Files, passphrases: &Passphrases) -> Result<(ClientConfig, Validity), Problem> {
     let mut roots = RootCertStore::empty();
-    for authority in certificates(ca)? {
-        roots.add(authority).map_err(|error| bad_file(ca, &error.to_string()))?;
+    for authority in certificates(&files.ca)? {
+        roots.add(authority).map_err(|error| bad_file(&files.ca, &error.to_string()))?;
     }
-    let chain = certificates(certificate)?;
-    platform::refuse_if_others_may_read(key)?;
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| pem_problem(key, error, "no private key in PEM"))?;
+    let chain = certificates(&files.certificate)?;
+    let validity = chain.first().and_then(|first| validity(first));
+    let validity = validity.ok_or_else(|| bad_file(&files.certificate, "not a certificate"))?;
+    let secret = key::load(&files.key, passphrases)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Problem::Configuration(error.to_string()))?
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, secret)
-        .map_err(|error| bad_file(key, &format!("not the key of {}: {error}", certificate.display())))?;
+        .map_err(|error| {
+            bad_file(&files.key, &format!("not the key of {}: {error}", files.certificate.display()))
+        })?;
     config.alpn_protocols = vec![wire::ALPN.to_vec()];
     // Resuming would skip the gateway's look at our certificate; it gives no tickets, and we keep none.
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_early_data = false;
-    Ok(config)
+    Ok((config, validity))
+}
+
+fn validity(certificate: &[u8]) -> Option<Validity> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let moment = |seconds| Timestamp::from_second(seconds).ok();
+    let (begins, ends) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+    Some(Validity { begins: moment(begins)?, ends: moment(ends)? })
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
@@ -179,9 +256,11 @@ fn bad_file(file: &Path, why: &str) -> Problem {
 mod tests {
     use std::fs;
 
+    use jiff::SignedDuration;
     use rcgen::KeyPair;
 
     use super::*;
+    use crate::platform;
 
     /// A folder with a sound profile and its files.
     fn sound() -> tempfile::TempDir {
@@ -274,6 +353,16 @@ mod tests {
         let (code, text) = refusal(place.path());
         assert_eq!(code, 5);
         assert!(text.starts_with("D/me.key: not the key of D/me.pem"), "{text}");
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_told_in_its_last_third() {
+        let begins = Timestamp::from_second(1_000_000_000).unwrap();
+        let validity = Validity { begins, ends: begins + SignedDuration::from_hours(30 * 24) };
+        let after = |days: i64| validity.warning(begins + SignedDuration::from_hours(days * 24));
+        assert_eq!((after(0), after(19)), (None, None));
+        assert!(after(21).unwrap().ends_with("run `gatehouse renew` before"));
+        assert!(after(30).unwrap().contains("ask the plant"));
     }
 
     #[cfg(unix)]

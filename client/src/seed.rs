@@ -35,7 +35,9 @@ impl Seed {
         })
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The seed in a text as a seed file has it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let line = lines.next()?;
         if lines.next().is_some() {

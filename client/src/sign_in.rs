@@ -123,7 +123,7 @@ fn welcome(first: ToClient, screen: &mut Screen) -> Result<String, Problem> {
 }
 
 /// A warning if the clocks differ by more than codes bear.
-fn clock_warning(gateway_time_ms: i64, now: Timestamp) -> Option<String> {
+pub(crate) fn clock_warning(gateway_time_ms: i64, now: Timestamp) -> Option<String> {
     let ahead_ms = now.as_millisecond().saturating_sub(gateway_time_ms);
     let seconds = ahead_ms.unsigned_abs() / 1000;
     if seconds <= CLOCK_TOLERANCE_S {
@@ -193,7 +193,7 @@ pub(crate) fn out_of_turn(message: &ToClient) -> Problem {
 }
 
 /// Asks at the terminal, without echo, until something is typed that could be a code.
-async fn ask(person: &str, patience: u64, screen: &mut Screen) -> Result<Code, Problem> {
+pub(crate) async fn ask(person: &str, patience: u64, screen: &mut Screen) -> Result<Code, Problem> {
     tokio::time::sleep(Duration::from_secs(patience)).await;
     loop {
         let prompt = format!("code for {person}: ");
@@ -224,7 +224,7 @@ pub(crate) fn from_seed(seed: &Seed) -> Result<Code, Problem> {
         .ok_or_else(|| Problem::Configuration("the seed gives codes that cannot be sent".to_owned()))
 }
 
-fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }
 

@@ -131,6 +131,17 @@ impl<'a> Gateway<'a> {
         Ok(Technician { profile: self.workshop.profile(person, self.address)?, seed })
     }
 
+    /// Invites `person`; gives the file with the token.
+    ///
+    /// # Errors
+    /// If the gateway refuses.
+    pub fn invite(&self, person: &str) -> anyhow::Result<PathBuf> {
+        let file = self.workshop.path(&format!("{person}.{}.token", random_name()?));
+        let path = file.to_str().context("a path in UTF-8")?;
+        self.admin(&["user", "invite", person, "--token-file", path])?.expect_code(0)?;
+        Ok(file)
+    }
+
     /// Waits until the audit file has a line that contains all `words`.
     ///
     /// # Errors
@@ -150,6 +161,11 @@ impl<'a> Gateway<'a> {
     }
 }
 
+fn random_name() -> anyhow::Result<String> {
+    let name = tempfile::Builder::new().prefix("").rand_bytes(8).tempfile()?;
+    Ok(name.path().file_name().context("a name")?.to_string_lossy().into_owned())
+}
+
 /// What a technician has at hand.
 #[derive(Debug, Clone)]
 pub struct Technician {
@@ -160,6 +176,19 @@ pub struct Technician {
 }
 
 impl Technician {
+    /// Somebody with nothing but a place for a profile, by this name.
+    pub fn new(workshop: &Workshop, name: &str) -> Self {
+        let seed = workshop.path(&format!("{name}.seed"));
+        Self { profile: workshop.path(&format!("{name}.toml")), seed }
+    }
+
+    /// The command that enrols with the token in a file, without a person.
+    pub fn enroll(&self, token: &Path, words: &[&str]) -> Command {
+        let mut command = self.client(&["enroll"]);
+        command.arg("--token-file").arg(token).arg("--totp-file").arg(&self.seed).args(words);
+        command
+    }
+
     /// The client with this technician's profile.
     pub fn client(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&binaries().client);

@@ -135,6 +135,16 @@ impl Workshop {
         self.write("gateway.toml", GATEWAY)
     }
 
+    /// Lets the gateway issue certificates itself, and people enrol.
+    ///
+    /// # Errors
+    /// If the configuration can't be written.
+    pub fn enrolling(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(self.path("issuing"))?;
+        let text = fs::read_to_string(self.path("gateway.toml"))?;
+        self.write("gateway.toml", &format!("{text}{ENROLMENT}"))
+    }
+
     /// The path of a file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -226,4 +236,14 @@ file = "log/audit.jsonl"
 
 [admin]
 socket = "admin.sock"
+"#;
+
+/// What [`Workshop::enrolling`] adds.
+const ENROLMENT: &str = r#"
+[ca]
+dir = "issuing"
+
+[enrolment]
+listen = "127.0.0.1:0"
+server_name = "gateway.plant.example"
 "#;

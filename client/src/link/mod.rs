@@ -8,6 +8,7 @@
 mod channel;
 mod failure;
 
+use std::marker::PhantomData;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use wire::{AFTER_SIGN_IN, BEFORE_SIGN_IN, CloseCode, Message, PREFIX, ToClient, 
 
 use self::failure::Phase;
 use crate::Problem;
-use crate::profile::Profile;
+use crate::profile::{Address, Profile};
 
 pub use self::channel::{ChannelBroken, Opener, Opening, Receiving, Sending};
 
@@ -52,12 +53,26 @@ impl Link {
     /// [`Problem::Unreachable`] if nothing answers or what answers is not the profile's gateway,
     /// [`Problem::Refused`] if it closes at once.
     pub async fn open(profile: &Profile) -> Result<Self, Problem> {
-        let attempt = tokio::time::timeout(CONNECT_WITHIN, Self::try_addresses(profile));
-        attempt.await.unwrap_or_else(|_| Err(failure::no_answer(&profile.gateway)))
+        Self::to(&Target {
+            gateway: &profile.gateway,
+            server_name: &profile.server_name,
+            tls: &profile.tls,
+            named_in: &profile.file.display().to_string(),
+        })
+        .await
     }
 
-    async fn try_addresses(profile: &Profile) -> Result<Self, Problem> {
-        let gateway = &profile.gateway;
+    /// Connects to a gateway and checks its certificate as `tls` says.
+    ///
+    /// # Errors
+    /// As [`Link::open`].
+    pub async fn to(target: &Target<'_>) -> Result<Self, Problem> {
+        let attempt = tokio::time::timeout(CONNECT_WITHIN, Self::try_addresses(target));
+        attempt.await.unwrap_or_else(|_| Err(failure::no_answer(target.gateway)))
+    }
+
+    async fn try_addresses(target: &Target<'_>) -> Result<Self, Problem> {
+        let gateway = target.gateway;
         let unknown = |why: &str| {
             Problem::Unreachable(format!("the gateway's name {} is unknown: {why}", gateway.host))
         };
@@ -68,7 +83,7 @@ impl Link {
         let mut last = unknown("it has no address");
         let each = CONNECT_WITHIN / u32::try_from(addresses.len().max(1)).unwrap_or(1);
         for address in addresses {
-            match tokio::time::timeout(each, Self::try_address(profile, address)).await {
+            match tokio::time::timeout(each, Self::try_address(target, address)).await {
                 Ok(Ok(link)) => return Ok(link),
                 Ok(Err(problem)) => last = problem,
                 Err(_) => last = failure::no_answer(gateway),
@@ -77,7 +92,7 @@ impl Link {
         Err(last)
     }
 
-    async fn try_address(profile: &Profile, address: SocketAddr) -> Result<Self, Problem> {
+    async fn try_address(target: &Target<'_>, address: SocketAddr) -> Result<Self, Problem> {
         let local: SocketAddr = match address {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -85,19 +100,30 @@ impl Link {
         let endpoint = Endpoint::client(local)
             .map_err(|source| Problem::Io { what: "a UDP socket towards the gateway".to_owned(), source })?;
         let connecting = endpoint
-            .connect_with(client_config(profile)?, address, &profile.server_name)
-            .map_err(|error| Problem::Configuration(format!("{}: {error}", profile.file.display())))?;
-        let connection = connecting
-            .await
-            .map_err(|error| failure::explain(&error, Phase::Connecting(&profile.gateway)))?;
+            .connect_with(client_config(target)?, address, target.server_name)
+            .map_err(|error| Problem::Configuration(format!("{}: {error}", target.named_in)))?;
+        let connection =
+            connecting.await.map_err(|error| failure::explain(&error, Phase::Connecting(target.gateway)))?;
         Ok(Self { endpoint, connection })
+    }
+
+    /// A value that both ends of this connection know and nobody else, and that no other connection has (RFC 8446,
+    /// 7.5).
+    ///
+    /// # Errors
+    /// [`Problem::Unreachable`] if the handshake can't give one.
+    pub fn exporter(&self, label: &[u8]) -> Result<[u8; 32], Problem> {
+        let mut value = [0; 32];
+        let given = self.connection.export_keying_material(&mut value, label, b"");
+        given.map_err(|_| Problem::Unreachable("the line can't be bound to a proof".to_owned()))?;
+        Ok(value)
     }
 
     /// Opens the control stream.
     ///
     /// # Errors
     /// As the gateway closed the connection.
-    pub async fn control(&self) -> Result<Control, Problem> {
+    pub async fn control<S: Message, R: Message>(&self) -> Result<Control<S, R>, Problem> {
         let (send, receive) =
             self.connection.open_bi().await.map_err(|error| failure::explain(&error, Phase::Connected))?;
         let connection = self.connection.clone();
@@ -108,6 +134,7 @@ impl Link {
             buffered: BytesMut::new(),
             bound: BEFORE_SIGN_IN,
             silent_since: None,
+            speaks: PhantomData,
         })
     }
 
@@ -127,10 +154,10 @@ impl Link {
     }
 }
 
-fn client_config(profile: &Profile) -> Result<ClientConfig, Problem> {
-    let unusable = |why: String| Problem::Configuration(format!("{}: {why}", profile.file.display()));
+fn client_config(target: &Target<'_>) -> Result<ClientConfig, Problem> {
+    let unusable = |why: String| Problem::Configuration(format!("{}: {why}", target.named_in));
     let crypto =
-        QuicClientConfig::try_from(profile.tls.clone()).map_err(|error| unusable(error.to_string()))?;
+        QuicClientConfig::try_from(Arc::clone(target.tls)).map_err(|error| unusable(error.to_string()))?;
     let mut transport = TransportConfig::default();
     let mut acks = AckFrequencyConfig::default();
     // The one knob that decides latency on a lossy line: the peer's acknowledgements are never held back for long.
@@ -149,9 +176,22 @@ fn client_config(profile: &Profile) -> Result<ClientConfig, Problem> {
     Ok(config)
 }
 
-/// The control stream: whole messages, both ways.
+/// Where to connect, and how to know who answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Where the gateway listens.
+    pub gateway: &'a Address,
+    /// The name to ask for.
+    pub server_name: &'a str,
+    /// Which certificates are accepted, and ours if there is one.
+    pub tls: &'a Arc<rustls::ClientConfig>,
+    /// What a mistake in these is told of: a profile's path, for example.
+    pub named_in: &'a str,
+}
+
+/// The control stream: whole messages, both ways, by default those of a sign-in.
 #[derive(Debug)]
-pub struct Control {
+pub struct Control<S = ToGateway, R = ToClient> {
     connection: Connection,
     send: quinn::SendStream,
     receive: quinn::RecvStream,
@@ -160,14 +200,15 @@ pub struct Control {
     /// Since when the gateway has been silent for good: waiting for its reason may be interrupted and taken up again
     /// without beginning anew.
     silent_since: Option<tokio::time::Instant>,
+    speaks: PhantomData<fn(S) -> R>,
 }
 
-impl Control {
+impl<S: Message, R: Message> Control<S, R> {
     /// Sends one message.
     ///
     /// # Errors
     /// [`Problem::Usage`] if something in it is too long, otherwise why the line does not carry it.
-    pub async fn send(&mut self, message: &ToGateway) -> Result<(), Problem> {
+    pub async fn send(&mut self, message: &S) -> Result<(), Problem> {
         let bytes = wire::encode(message).map_err(|error| Problem::Usage(error.to_string()))?;
         match self.send.write_all(&bytes).await {
             Ok(()) => Ok(()),
@@ -179,7 +220,7 @@ impl Control {
     ///
     /// # Errors
     /// Why the line ended, or [`Problem::Unreachable`] if what came was no message of this protocol.
-    pub async fn receive(&mut self) -> Result<ToClient, Problem> {
+    pub async fn receive(&mut self) -> Result<R, Problem> {
         loop {
             if let Some(message) = take(&mut self.buffered, self.bound)? {
                 return Ok(message);
@@ -197,7 +238,7 @@ impl Control {
     ///
     /// # Errors
     /// As [`Control::receive`], and if nothing came in time.
-    pub async fn answer(&mut self) -> Result<ToClient, Problem> {
+    pub async fn answer(&mut self) -> Result<R, Problem> {
         let silent = || Problem::Unreachable("the gateway is there but does not answer".to_owned());
         tokio::time::timeout(ANSWER_WITHIN, self.receive()).await.unwrap_or_else(|_| Err(silent()))
     }

@@ -7,6 +7,7 @@ mod bad_configuration;
 mod crashes;
 mod disk;
 mod endings;
+mod enrolment;
 mod exports;
 mod forgetting;
 mod injected;
