@@ -1,9 +1,64 @@
 //! Frames per second through framing and decoding, by kind of request.
+//!
+//! Per second of a core, that is: where the kernel tells how long this thread
+//! was on one, that is measured, so that what else runs on the machine counts
+//! less. Elsewhere it is the time of the clock on the wall.
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use dissect::{Content, Direction, Dissector, Framing, Protocol};
 use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Time of this thread on a core.
+struct OnCore(WallTime);
+
+/// When something began.
+enum Began {
+    /// So long this thread had been on a core.
+    OnCore(Duration),
+    OnTheWall(Instant),
+}
+
+/// The kernel's own account, kept to a tick or better: a sample has to be
+/// long against that.
+fn on_core() -> Option<Duration> {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    told.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+}
+
+impl Measurement for OnCore {
+    type Intermediate = Began;
+    type Value = Duration;
+
+    fn start(&self) -> Began {
+        on_core().map_or_else(|| Began::OnTheWall(self.0.start()), Began::OnCore)
+    }
+
+    fn end(&self, began: Began) -> Duration {
+        match began {
+            Began::OnCore(before) => on_core().unwrap_or_default().saturating_sub(before),
+            Began::OnTheWall(before) => self.0.end(before),
+        }
+    }
+
+    fn add(&self, one: &Duration, other: &Duration) -> Duration {
+        self.0.add(one, other)
+    }
+
+    fn zero(&self) -> Duration {
+        self.0.zero()
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        self.0.to_f64(value)
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        self.0.formatter()
+    }
+}
 
 /// Requests as tools send them: a poll, a setpoint, a block of registers.
 const MODBUS: [(&str, &str); 3] = [
@@ -52,9 +107,11 @@ fn frame(text: &str) -> Bytes {
     Bytes::from(hex::decode(digits).expect("the frames above are hex"))
 }
 
-fn requests(criterion: &mut Criterion, protocol: Protocol, frames: &[(&str, &str)]) {
+fn requests(criterion: &mut Criterion<OnCore>, protocol: Protocol, frames: &[(&str, &str)]) {
     let mut group = criterion.benchmark_group(protocol.name());
     group.throughput(Throughput::Elements(1));
+    // Samples of one length, all of them long against a tick.
+    group.sampling_mode(SamplingMode::Flat).sample_size(50);
     for (name, text) in frames {
         let frame = frame(text);
         let mut dissector = Dissector::new(protocol);
@@ -76,11 +133,18 @@ fn requests(criterion: &mut Criterion, protocol: Protocol, frames: &[(&str, &str
 }
 
 /// A request on its way to the device and the answer on its way back.
-fn exchange(criterion: &mut Criterion, protocol: Protocol, (name, request): (&str, &str), answer: &str) {
+fn exchange(
+    criterion: &mut Criterion<OnCore>,
+    protocol: Protocol,
+    (name, request): (&str, &str),
+    answer: &str,
+) {
     let (request, answer) = (frame(request), frame(answer));
     let mut dissector = Dissector::new(protocol);
     let mut group = criterion.benchmark_group(format!("{protocol} exchange"));
     group.throughput(Throughput::Elements(1));
+    // Samples of one length, all of them long against a tick.
+    group.sampling_mode(SamplingMode::Flat).sample_size(50);
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
             let decoded = dissector.decode(black_box(request.clone()));
@@ -93,7 +157,7 @@ fn exchange(criterion: &mut Criterion, protocol: Protocol, (name, request): (&st
     group.finish();
 }
 
-fn decode(criterion: &mut Criterion) {
+fn decode(criterion: &mut Criterion<OnCore>) {
     requests(criterion, Protocol::Modbus, &MODBUS);
     requests(criterion, Protocol::S7, &S7);
     requests(criterion, Protocol::Enip, &ENIP);
@@ -101,5 +165,9 @@ fn decode(criterion: &mut Criterion) {
     exchange(criterion, Protocol::Enip, ENIP[1], ENIP_ANSWER);
 }
 
-criterion_group!(benches, decode);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(OnCore(WallTime));
+    targets = decode
+}
 criterion_main!(benches);
