@@ -2,24 +2,20 @@
 //!
 //! They are Debian's packages `openssh-server` and `openssh-client`. Where
 //! they are missing the tests say so and skip; with `CI=true` they fail
-//! instead. The server runs as inetd would run it, one process for one
-//! connection, in a mount namespace where the folder that it wants in `/run`
-//! is made; nothing of the machine's own SSH is read or changed.
+//! instead. The server runs by [`Inetd`], where the folder that it wants in
+//! `/run` is made; nothing of the machine's own SSH is read or changed.
 
-use crate::process::{Finished, PATIENCE, Process, run};
+use crate::{
+    inetd::Inetd,
+    process::{Finished, PATIENCE, Process, run},
+};
 use anyhow::Context;
 use std::{
     fs,
     io::Write,
-    net::{SocketAddr, TcpListener, TcpStream},
-    os::fd::OwnedFd,
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
+    process::{Command, Stdio},
 };
 
 /// Debian's place for it, which is on nobody's search path.
@@ -29,10 +25,8 @@ const SERVER: &str = "/usr/sbin/sshd";
 #[derive(Debug)]
 pub struct Server {
     folder: PathBuf,
-    address: SocketAddr,
+    inetd: Inetd,
     fingerprint: String,
-    is_over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// Whether server and client are at hand, after having said so if not.
@@ -74,17 +68,15 @@ impl Server {
              ForceCommand echo '{said}'\n"
         );
         fs::write(folder.join("sshd_config"), config)?;
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (over, config) = (Arc::clone(&is_over), folder.join("sshd_config"));
-        let thread = std::thread::spawn(move || serve(&listener, &over, &config));
-        Ok(Self { folder: folder.to_owned(), address, fingerprint, is_over, thread: Some(thread) })
+        let arguments = ["-i", "-e", "-f", &folder.join("sshd_config").display().to_string()];
+        let setup = "mount -t tmpfs none /run && mkdir /run/sshd";
+        let inetd = Inetd::start(setup, SERVER, &arguments, &folder.join("sshd_config.log"))?;
+        Ok(Self { folder: folder.to_owned(), inetd, fingerprint })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.inetd.address()
     }
 
     /// Its host key's, as `ssh-keygen -l` prints it.
@@ -108,37 +100,6 @@ impl Server {
 
     /// What the server logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("sshd_config").with_extension("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.join("sshd_config.log")).unwrap_or_default()
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Release);
-        // Wakes the thread if it still waits for a connection.
-        let _woken = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ended = thread.join();
-        }
-    }
-}
-
-fn serve(listener: &TcpListener, is_over: &AtomicBool, config: &Path) {
-    while let Ok((stream, _)) = listener.accept() {
-        if is_over.load(Ordering::Acquire) {
-            return;
-        }
-        let Ok(mut child) = inetd(stream, config) else { return };
-        let _status = child.wait();
-    }
-}
-
-fn inetd(stream: TcpStream, config: &Path) -> anyhow::Result<Child> {
-    let log = fs::File::create(config.with_extension("log"))?;
-    let output: OwnedFd = stream.try_clone()?.into();
-    let input: OwnedFd = stream.into();
-    let script = "mount -t tmpfs none /run && mkdir /run/sshd && exec \"$0\" \"$@\"";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script, SERVER, "-i", "-e", "-f"]).arg(config);
-    Ok(command.stdin(Stdio::from(input)).stdout(Stdio::from(output)).stderr(log).spawn()?)
 }

@@ -1,12 +1,13 @@
 //! Services that are carried as bytes, used by real programs: what they show
 //! in the clear is in the recording, their secrets are in no fact.
 
-use std::{path::Path, process::Command};
+use std::{net::SocketAddr, path::Path, process::Command};
 use tests::{
-    binaries::binaries,
+    binaries::{binaries, target},
     interop, openssh,
     plant::{Auditor, Gateway},
     process::run,
+    vnc,
     workshop::{PRESS_LINE, RULES, TECHNICIAN, Target, Workshop},
 };
 
@@ -60,32 +61,57 @@ fn ssh_shows_its_versions_and_the_host_key() {
     assert_told(&replay, &["opened: panel (ssh, port"]);
 }
 
+/// A workshop whose target has one service at `address`, of that name and
+/// kind, and a session in which `work` is done through it. Gives what `show`
+/// says of the recording.
+fn session(address: SocketAddr, (name, kind): (&str, &str), work: impl FnOnce(SocketAddr)) -> String {
+    let workshop = Workshop::new(address);
+    let target = Target { service: (name.to_owned(), kind.to_owned()), ..Target::press_line(address) };
+    workshop.targets(&[target]).unwrap();
+    let rule = format!("p, role:press-service, zone:press, {kind}:use, opaque-accepted, allow\n");
+    workshop.write("policies/policy.csv", &format!("{RULES}{rule}")).unwrap();
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let connection = gateway.import(TECHNICIAN).unwrap().connect(&[PRESS_LINE]).unwrap();
+    work(connection.address());
+    connection.end().unwrap().expect_code(0).unwrap();
+    let [recording] = workshop.recordings().unwrap().try_into().unwrap();
+    let auditor = Auditor::of(&workshop);
+    auditor.verify(&recording).unwrap().expect_code(0).unwrap();
+    auditor.show(&recording).unwrap().expect_code(0).unwrap().out
+}
+
 /// Server and client that nearly everybody uses.
 #[test]
 fn openssh_shows_its_versions_and_the_host_key() {
     if !openssh::is_there() {
         return;
     }
-    let workshop = Workshop::new("127.0.0.1:9".parse().unwrap());
-    let server = openssh::Server::start(&workshop.path("openssh"), "pressure 731").unwrap();
-    let target =
-        Target { service: ("shell".to_owned(), "ssh".to_owned()), ..Target::press_line(server.address()) };
-    workshop.targets(&[target]).unwrap();
-    let rule = "p, role:press-service, zone:press, ssh:use, opaque-accepted, allow\n";
-    workshop.write("policies/policy.csv", &format!("{RULES}{rule}")).unwrap();
-    let gateway = Gateway::ready(&workshop).unwrap();
-    let connection = gateway.import(TECHNICIAN).unwrap().connect(&[PRESS_LINE]).unwrap();
-    let finished = server.client(connection.address()).unwrap();
-    assert_eq!(finished.out, "pressure 731\n", "{finished}\n{}", server.log());
-    connection.end().unwrap().expect_code(0).unwrap();
-    let [recording] = workshop.recordings().unwrap().try_into().unwrap();
-    let auditor = Auditor::of(&workshop);
-    auditor.verify(&recording).unwrap().expect_code(0).unwrap();
-    let show = auditor.show(&recording).unwrap().expect_code(0).unwrap().out;
+    let folder = tempfile::tempdir_in(target()).unwrap();
+    let server = openssh::Server::start(folder.path(), "pressure 731").unwrap();
+    let show = session(server.address(), ("shell", "ssh"), |address| {
+        let finished = server.client(address).unwrap();
+        assert_eq!(finished.out, "pressure 731\n", "{finished}\n{}", server.log());
+    });
     let key = format!("shell ssh.host-key: ssh-ed25519 {}", server.fingerprint());
     assert_told(&show, &[&key, "ssh.version: SSH-2.0-OpenSSH_", "shell ssh.cipher: "]);
     let versions = show.lines().filter(|line| line.contains("ssh.version: SSH-2.0-OpenSSH_")).count();
     assert_eq!(versions, 2, "the server's and the client's: {show}");
+}
+
+#[test]
+fn vnc_shows_its_versions_and_how_it_is_guarded() {
+    if !vnc::is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir_in(target()).unwrap();
+    let server = vnc::Server::start(folder.path()).unwrap();
+    let picture = folder.path().join("screen.jpg");
+    let show = session(server.address(), ("screen", "rfb"), |address| {
+        vnc::picture(address, &picture).unwrap().expect_code(0).unwrap();
+    });
+    assert!(std::fs::read(&picture).unwrap().starts_with(&[0xFF, 0xD8]), "no picture");
+    assert_told(&show, &["screen rfb.version: 3.8 (from_device)", "screen rfb.version: 3.3 (from_client)"]);
+    assert_told(&show, &["screen rfb.security-type: none (from_device)"]);
 }
 
 #[test]
