@@ -4,10 +4,12 @@
 //! state on disk); only time is ours, so that a list can lapse and a new code
 //! become due without waiting. [`crate::plant`] has the one that is a program.
 
-use crate::workshop::Workshop;
+use crate::{visitor::Papers, workshop::Workshop};
 use anyhow::Context;
+use certs_dev::authority::{Authority, Dates, Holder};
 use gateway::{
     accept,
+    admin::Client,
     clock::{Clock, ManualClock},
     config::Config,
     factor::Seed,
@@ -17,6 +19,7 @@ use gateway::{
     state::{Import, KeyHash},
 };
 use jiff::Timestamp;
+use rcgen::{KeyPair, PublicKeyData};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use totp_rs::{Builder, Secret};
 use wire::Code;
@@ -34,6 +37,24 @@ pub struct Person {
     /// The handle.
     pub handle: String,
     seed: Seed,
+}
+
+/// Somebody with a certificate of the plant's CA, known to the gateway or not.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Whom the gateway knows, unless it does not.
+    pub person: Person,
+    /// What is shown in the handshake.
+    pub papers: Papers,
+}
+
+/// Whether the gateway is told of somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// The key is mapped to a person.
+    Yes,
+    /// The certificate is good, but its key is nobody's.
+    No,
 }
 
 impl House {
@@ -81,6 +102,26 @@ impl House {
             Import { handle: Handle::parse(handle)?, key: KeyHash::of(public_key), seed: seed.clone() };
         self.office().state.import_person(&import, self.now())?;
         Ok(Person { handle: handle.to_owned(), seed })
+    }
+
+    /// Gives somebody a certificate of the workshop's CA.
+    ///
+    /// # Errors
+    /// If it can't be issued, or the state refuses the key.
+    pub fn enrol(&self, workshop: &Workshop, handle: &str, known: Known) -> anyhow::Result<Member> {
+        let holder = Holder::parse(handle)?;
+        let issued = Authority::in_folder(&workshop.path("pki"))?.issue(&holder, Dates::days(30))?;
+        let key = KeyPair::from_pem(&issued.key_pem)?;
+        let person = match known {
+            Known::Yes => self.import(handle, &key.subject_public_key_info())?,
+            Known::No => Person { handle: handle.to_owned(), seed: Seed::generate() },
+        };
+        Ok(Member { person, papers: Papers::from_pem(&issued.certificate_pem, &issued.key_pem)? })
+    }
+
+    /// What speaks to the admin socket.
+    pub fn admin(&self) -> Client {
+        Client::new(&self.office().config.admin.socket)
     }
 
     /// The code of `person` that is due now.

@@ -45,13 +45,13 @@ impl Papers {
         Self(Some(Arc::new(CertifiedKey::new(chain, key))))
     }
 
-    /// Certificate and key from PEM files.
+    /// Certificate and key in PEM.
     ///
     /// # Errors
     /// If they can't be read.
-    pub fn from_files(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
-        let certificate = CertificateDer::from_pem_file(certificate).context("the certificate")?;
-        Self::new(vec![certificate.to_vec()], &PrivateKeyDer::from_pem_file(key).context("the key")?)
+    pub fn from_pem(certificate: &str, key: &str) -> anyhow::Result<Self> {
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())?;
+        Self::new(vec![certificate.to_vec()], &PrivateKeyDer::from_pem_slice(key.as_bytes())?)
     }
 
     /// No certificate at all.
@@ -105,6 +105,8 @@ pub enum Ended {
         /// What came with it.
         why: String,
     },
+    /// So long ago that the gateway has forgotten it (RFC 9000, 10.3).
+    Forgotten,
     /// In another way.
     Lost(String),
 }
@@ -131,6 +133,14 @@ impl Visitor {
         roots.add(CertificateDer::from_pem_file(ca).context("the CA")?)?;
         let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into())?;
         Ok(Self { endpoint, roots: Arc::new(roots) })
+    }
+
+    /// The port by which the gateway knows this visitor.
+    ///
+    /// # Errors
+    /// If the socket has none.
+    pub fn port(&self) -> anyhow::Result<u16> {
+        Ok(self.endpoint.local_addr()?.port())
     }
 
     /// Connects. The gateway has not judged the papers when this succeeds (RFC
@@ -229,6 +239,9 @@ fn ended(error: &ConnectionError) -> Ended {
     if let ConnectionError::ApplicationClosed(close) = error {
         let why = String::from_utf8_lossy(&close.reason).into_owned();
         return Ended::Closed { code: close.error_code.into_inner(), why };
+    }
+    if let ConnectionError::Reset = error {
+        return Ended::Forgotten;
     }
     if let ConnectionError::ConnectionClosed(close) = error
         && let Some(alert) = u64::from(close.error_code).checked_sub(ALERTS)
