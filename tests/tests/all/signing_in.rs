@@ -274,7 +274,10 @@ fn meaning(message: &ToClient) -> Result<Option<Answer>, String> {
         ToClient::Notice { .. } | ToClient::Checkpoint { .. } | ToClient::LogCheckpoint { .. } => {
             return Ok(None);
         }
-        ToClient::Refused { .. } | ToClient::NotOpened { .. } => return Err(format!("{message:?}")),
+        // No scene lasts so long that somebody is asked again.
+        ToClient::Refused { .. } | ToClient::NotOpened { .. } | ToClient::FactorAgain { .. } => {
+            return Err(format!("{message:?}"));
+        }
     }))
 }
 
