@@ -18,6 +18,7 @@ use crate::opening::Purpose;
 use crate::passphrase::{self, Passphrases, Protection};
 use crate::profile::{Address, Profile};
 use crate::receipts;
+use crate::renew;
 use crate::running::{self, State};
 use crate::screen::Screen;
 use crate::seed::Seed;
@@ -67,6 +68,16 @@ enum Command {
     /// factor and a profile
     #[command(after_help = ENROLL_EXAMPLES)]
     Enroll(EnrollArguments),
+    /// Get a new certificate, for a new key, before the one you have ends
+    #[command(
+        after_help = "Example:\n  gatehouse renew\n\nThe old certificate stays good until its own end; the new key has the passphrase of the old one."
+    )]
+    Renew {
+        #[command(flatten)]
+        factor: FactorArguments,
+        #[command(flatten)]
+        key: KeyArguments,
+    },
     /// List what you may open
     Targets {
         /// Print one JSON document
@@ -237,6 +248,10 @@ fn act(arguments: &Arguments, screen: &mut Screen) -> Result<(), Problem> {
         Command::Enroll(wanted) => {
             let wish = wanted.wish(&arguments.profile)?;
             block_on(enroll::enroll(&wish, screen))
+        }
+        Command::Renew { factor, key } => {
+            let profile = key.profile(&arguments.profile, screen)?;
+            block_on(renew::renew(&profile, &factor.codes()?, screen))
         }
         Command::Targets { json, factor, key } => {
             let profile = key.profile(&arguments.profile, screen)?;

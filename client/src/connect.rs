@@ -256,6 +256,7 @@ impl<'a> Stay<'a> {
             | ToClient::SignedIn { .. }
             | ToClient::Targets(_)
             | ToClient::Opened { .. }
+            | ToClient::Renewal(_)
             | ToClient::NotOpened { .. }) => Err(out_of_turn(&other)),
         }
     }

@@ -28,6 +28,7 @@ use crate::screen::Screen;
 use crate::sign_in::clock_warning;
 
 pub use self::factor::Taking;
+pub(crate) use self::files::pem;
 
 /// The control stream of an enrolment.
 type Talk = Control<Ask, Answer>;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use pkcs8::{EncryptedPrivateKeyInfo, LineEnding, PrivateKeyInfo, SecretDocument};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
@@ -68,11 +69,38 @@ fn failed(error: &dyn fmt::Display) -> Problem {
     Problem::Io { what: "a new key".to_owned(), source: std::io::Error::other(error.to_string()) }
 }
 
+/// A key that was read.
+#[derive(Debug)]
+pub struct LoadedKey {
+    /// The key.
+    pub der: PrivateKeyDer<'static>,
+    /// What it was opened with.
+    pub passphrase: KeptPassphrase,
+}
+
+/// The passphrase of a key in use, so that a new key can have the same. Hidden in its `Debug` form.
+#[derive(Clone, Default)]
+pub struct KeptPassphrase(Option<Arc<Zeroizing<String>>>);
+
+impl KeptPassphrase {
+    /// The passphrase, if the key has one.
+    #[must_use]
+    pub fn expose(&self) -> Option<&str> {
+        self.0.as_ref().map(|passphrase| passphrase.as_str())
+    }
+}
+
+impl fmt::Debug for KeptPassphrase {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("KeptPassphrase(hidden)")
+    }
+}
+
 /// Reads a private key in PEM, with its passphrase if it has one.
 ///
 /// # Errors
 /// [`Problem::Configuration`] if others may read it, it is none, or the passphrase is wrong; [`Problem::Io`].
-pub fn load(file: &Path, passphrases: &Passphrases) -> Result<PrivateKeyDer<'static>, Problem> {
+pub fn load(file: &Path, passphrases: &Passphrases) -> Result<LoadedKey, Problem> {
     platform::refuse_if_others_may_read(file)?;
     let wrong = |why: &str| Problem::Configuration(format!("{}: {why}", file.display()));
     let length = std::fs::metadata(file).map_err(|source| Problem::of_file(file, source))?.len();
@@ -82,7 +110,8 @@ pub fn load(file: &Path, passphrases: &Passphrases) -> Result<PrivateKeyDer<'sta
     let bytes = Zeroizing::new(std::fs::read(file).map_err(|source| Problem::of_file(file, source))?);
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong("no private key in PEM"))?;
     if !text.contains(ENCRYPTED) {
-        return PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| wrong("no private key in PEM"));
+        let der = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| wrong("no private key in PEM"))?;
+        return Ok(LoadedKey { der, passphrase: KeptPassphrase::default() });
     }
     let (_, sealed) = SecretDocument::from_pem(text).map_err(|_| wrong("no private key in PEM"))?;
     let sealed = EncryptedPrivateKeyInfo::try_from(sealed.as_bytes()).map_err(|_| {
@@ -91,7 +120,8 @@ pub fn load(file: &Path, passphrases: &Passphrases) -> Result<PrivateKeyDer<'sta
     let passphrase = passphrases.of(file)?;
     // A wrong passphrase gives bytes that are no key; it can't be told from a damaged file.
     let plain = sealed.decrypt(passphrase.as_bytes()).map_err(|_| wrong("the passphrase is wrong"))?;
-    Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(plain.as_bytes().to_vec())))
+    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(plain.as_bytes().to_vec()));
+    Ok(LoadedKey { der, passphrase: KeptPassphrase(Some(Arc::new(passphrase))) })
 }
 
 #[cfg(test)]
@@ -119,8 +149,8 @@ mod tests {
         let sealed = write(&place, "sealed.key", &sealed_text);
         let right = Passphrases::File(write(&place, "right", "correct horse\n"));
         let wrong = Passphrases::File(write(&place, "wrong", "battery staple\n"));
-        let known = load(&plain, &wrong).unwrap();
-        assert_eq!(load(&sealed, &right).unwrap().secret_der(), known.secret_der());
+        let known = load(&plain, &wrong).unwrap().der;
+        assert_eq!(load(&sealed, &right).unwrap().der.secret_der(), known.secret_der());
         let refused = load(&sealed, &wrong).unwrap_err();
         assert_eq!(refused.exit_code(), 5);
         assert!(refused.to_string().ends_with("sealed.key: the passphrase is wrong"), "{refused}");

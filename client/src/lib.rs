@@ -29,6 +29,7 @@ pub mod problem;
 pub mod profile;
 pub mod pump;
 pub mod receipts;
+pub mod renew;
 pub mod running;
 pub mod screen;
 pub mod seed;

@@ -100,6 +100,7 @@ async fn opened_session(
             | ToClient::Refused { .. }
             | ToClient::Targets(_)
             | ToClient::FactorAgain { .. }
+            | ToClient::Renewal(_)
             | ToClient::Pong) => return Err(out_of_turn(&other)),
         }
     }

@@ -15,9 +15,9 @@ use serde::Deserialize;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
-use crate::Problem;
-use crate::key;
+use crate::key::{self, KeptPassphrase};
 use crate::passphrase::Passphrases;
+use crate::{Problem, platform};
 
 /// What the file says.
 #[derive(Debug, Deserialize)]
@@ -45,6 +45,8 @@ pub struct Profile {
     pub tls: Arc<ClientConfig>,
     /// When our certificate is good.
     pub validity: Validity,
+    /// What our key was opened with.
+    pub passphrase: KeptPassphrase,
     /// The files that it names.
     pub files: Files,
     /// The profile's own file.
@@ -156,13 +158,14 @@ impl Profile {
             certificate: folder.join(&said.cert),
             key: folder.join(&said.key),
         };
-        let (tls, validity) = tls(&files, passphrases)?;
+        let (tls, validity, passphrase) = tls(&files, passphrases)?;
         let (receipts, tls) = (said.receipts(file), Arc::new(tls));
         Ok(Self {
             gateway,
             server_name: said.server_name,
             tls,
             validity,
+            passphrase,
             files,
             file: file.to_owned(),
             receipts,
@@ -176,6 +179,31 @@ impl Profile {
     pub fn receipts_of(file: &Path) -> Result<PathBuf, Problem> {
         Ok(ProfileFile::read(file)?.receipts(file))
     }
+}
+
+/// Makes a profile name another certificate and key, beside it. It is replaced as a whole, so that key and certificate
+/// always belong together.
+///
+/// # Errors
+/// [`Problem::Configuration`] and [`Problem::Io`].
+pub fn point_to(file: &Path, certificate: &Path, key: &Path) -> Result<(), Problem> {
+    let text = std::fs::read_to_string(file).map_err(|source| Problem::of_file(file, source))?;
+    let mut table: toml::Table = toml::from_str(&text).map_err(|error| in_file(file, &text, &error))?;
+    for (name, path) in [("cert", certificate), ("key", key)] {
+        let value = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        table.insert(name.to_owned(), value.into());
+    }
+    let failed = |source| Problem::of_file(file, source);
+    let text = toml::to_string(&table).map_err(|error| failed(std::io::Error::other(error.to_string())))?;
+    let beside = file.with_extension("toml.new");
+    let mut options = std::fs::OpenOptions::new();
+    let made = platform::private_file(options.write(true).create(true).truncate(true)).open(&beside);
+    made.and_then(|mut made| {
+        std::io::Write::write_all(&mut made, text.as_bytes())?;
+        made.sync_all()
+    })
+    .map_err(|source| Problem::of_file(&beside, source))?;
+    std::fs::rename(&beside, file).map_err(failed)
 }
 
 impl ProfileFile {
@@ -203,7 +231,10 @@ fn in_file(file: &Path, text: &str, error: &toml::de::Error) -> Problem {
     Problem::Configuration(format!("{place}: {}", error.message().replace('\n', " ")))
 }
 
-fn tls(files: &Files, passphrases: &Passphrases) -> Result<(ClientConfig, Validity), Problem> {
+fn tls(
+    files: &Files,
+    passphrases: &Passphrases,
+) -> Result<(ClientConfig, Validity, KeptPassphrase), Problem> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(&files.ca)? {
         roots.add(authority).map_err(|error| bad_file(&files.ca, &error.to_string()))?;
@@ -217,7 +248,7 @@ fn tls(files: &Files, passphrases: &Passphrases) -> Result<(ClientConfig, Validi
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Problem::Configuration(error.to_string()))?
         .with_root_certificates(roots)
-        .with_client_auth_cert(chain, secret)
+        .with_client_auth_cert(chain, secret.der)
         .map_err(|error| {
             bad_file(&files.key, &format!("not the key of {}: {error}", files.certificate.display()))
         })?;
@@ -225,7 +256,7 @@ fn tls(files: &Files, passphrases: &Passphrases) -> Result<(ClientConfig, Validi
     // Resuming would skip the gateway's look at our certificate; it gives no tickets, and we keep none.
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_early_data = false;
-    Ok((config, validity))
+    Ok((config, validity, secret.passphrase))
 }
 
 fn validity(certificate: &[u8]) -> Option<Validity> {
@@ -260,7 +291,6 @@ mod tests {
     use rcgen::KeyPair;
 
     use super::*;
-    use crate::platform;
 
     /// A folder with a sound profile and its files.
     fn sound() -> tempfile::TempDir {

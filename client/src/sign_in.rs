@@ -82,6 +82,7 @@ pub async fn sign_in(control: &mut Control, codes: &Codes, screen: &mut Screen) 
             | ToClient::Checkpoint { .. }
             | ToClient::LogCheckpoint { .. }
             | ToClient::FactorAgain { .. }
+            | ToClient::Renewal(_)
             | ToClient::Pong) => return Err(out_of_turn(&other)),
         }
     }
@@ -118,6 +119,7 @@ fn welcome(first: ToClient, screen: &mut Screen) -> Result<String, Problem> {
         | ToClient::Checkpoint { .. }
         | ToClient::LogCheckpoint { .. }
         | ToClient::FactorAgain { .. }
+        | ToClient::Renewal(_)
         | ToClient::Pong) => Err(out_of_turn(&other)),
     }
 }
@@ -187,6 +189,7 @@ pub(crate) fn out_of_turn(message: &ToClient) -> Problem {
         ToClient::Checkpoint { .. } => "Checkpoint",
         ToClient::LogCheckpoint { .. } => "LogCheckpoint",
         ToClient::FactorAgain { .. } => "FactorAgain",
+        ToClient::Renewal(_) => "Renewal",
         ToClient::Pong => "Pong",
     };
     Problem::Unreachable(format!("the gateway broke the protocol: `{name}` came out of turn"))

@@ -37,6 +37,7 @@ pub async fn ask(control: &mut Control) -> Result<Vec<TargetInfo>, Problem> {
         | ToClient::Checkpoint { .. }
         | ToClient::LogCheckpoint { .. }
         | ToClient::FactorAgain { .. }
+        | ToClient::Renewal(_)
         | ToClient::Pong) => Err(out_of_turn(&other)),
     }
 }

@@ -134,6 +134,8 @@ pub enum Kind {
     EnrolmentRefused,
     /// A person's certificate was renewed.
     CertificateRenewed,
+    /// Somebody who is signed in got no new certificate.
+    RenewalRefused,
     /// An administrator revoked a certificate.
     CertificateWithdrawn,
     /// The gateway has a new issuing authority.
@@ -340,6 +342,7 @@ impl Event {
             Kind::PersonEnrolled => Happening::PersonEnrolled,
             Kind::EnrolmentRefused => Happening::EnrolmentRefused,
             Kind::CertificateRenewed => Happening::CertificateRenewed,
+            Kind::RenewalRefused => Happening::RenewalRefused,
             Kind::CertificateWithdrawn => Happening::CertificateWithdrawn,
             Kind::AuthorityMade => Happening::AuthorityMade,
         };

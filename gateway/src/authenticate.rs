@@ -17,7 +17,7 @@ use crate::office::Office;
 use crate::presence::Presence;
 use crate::quic::Connection;
 use crate::sessions::{SignIn, SignInPlace};
-use crate::state::{KeyHash, Lock, Person, PersonId, Standing};
+use crate::state::{KeyHash, Lock, Person, PersonId, Serial, Standing};
 use authz::{Assurance, Handle};
 use jiff::Timestamp;
 use session::EndCause;
@@ -47,9 +47,19 @@ pub struct Authenticated {
     source: SocketAddr,
     expires: (Timestamp, EndCause),
     connection: Connection,
+    certificate: ShownCertificate,
     sign_in: SignInPlace,
     presence: Presence,
     _place: Place,
+}
+
+/// The certificate of a sign-in, as far as others have to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShownCertificate {
+    /// Its serial number, if it has the form that our own authority gives one.
+    pub serial: Option<Serial>,
+    /// Its key.
+    pub key: KeyHash,
 }
 
 impl Authenticated {
@@ -86,6 +96,11 @@ impl Authenticated {
     /// The watch over whether the person is still there.
     pub fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// The certificate that was shown.
+    pub fn certificate(&self) -> ShownCertificate {
+        self.certificate
     }
 
     /// The connection that was proven.
@@ -302,6 +317,7 @@ async fn admit(
         office.audit.tell(&event.why(&why));
         return Err(refuse(desk, Refusal::Factor));
     }
+    let certificate = shown(&accepted).ok_or_else(|| refuse(desk, Refusal::Certificate))?;
     let assurance = Assurance::CertificateAndTotp;
     let event = office.audit.event(Kind::SignedIn).person(&person.handle).source(source.ip());
     if let Err(error) = office.audit.commit(&event.what(&assurance.to_string())).await {
@@ -314,7 +330,17 @@ async fn admit(
     });
     let Accepted { connection, place, .. } = accepted;
     let presence = Presence::new(Arc::clone(&office.clock), office.config.limits.presence);
-    Ok(Authenticated { person, assurance, source, expires, connection, sign_in, presence, _place: place })
+    Ok(Authenticated {
+        person,
+        assurance,
+        source,
+        expires,
+        connection,
+        certificate,
+        sign_in,
+        presence,
+        _place: place,
+    })
 }
 
 /// What a sign-in is worth, in the protocol's words.
@@ -334,6 +360,12 @@ fn read(accepted: &Accepted) -> Option<Certificate> {
     let not_after = Timestamp::from_second(not_after).unwrap_or(Timestamp::MAX);
     let name = wire::clip(&crate::audit::harmless(name.unwrap_or("unnamed")), wire::LONGEST_NAME).to_owned();
     Some(Certificate { key, name, not_after })
+}
+
+fn shown(accepted: &Accepted) -> Option<ShownCertificate> {
+    let (_, certificate) = X509Certificate::from_der(accepted.chain.first()?).ok()?;
+    let serial = certificate.raw_serial().try_into().ok().map(Serial);
+    Some(ShownCertificate { serial, key: KeyHash::of(certificate.public_key().raw) })
 }
 
 /// `Some` seconds: another code may follow then. `None`: this was the last word.

@@ -17,6 +17,7 @@ use crate::presence::{Answer, Asking, Look};
 use crate::proxy::Ended;
 use crate::quic::{ReceiveStream, SendStream};
 use crate::record::Tally;
+use crate::renewal;
 use crate::session;
 use crate::sessions::{EndOrder, SessionInfo, SessionPlace};
 use crate::state::{SessionEnd, SessionRow};
@@ -28,8 +29,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use wire::{
-    ChannelHeader, ChannelReply, CloseCode, Factor, Limits, Notice, Refusal, ServiceInfo, SessionId,
-    TargetInfo, ToClient, ToGateway, Transport,
+    ChannelHeader, ChannelReply, CloseCode, Der, Factor, Limits, Notice, Refusal, Renewal, ServiceInfo,
+    SessionId, TargetInfo, ToClient, ToGateway, Transport,
 };
 
 /// Channels that may wait for their session to look at them.
@@ -74,14 +75,16 @@ struct Hall {
     headers: JoinSet<Option<(ChannelHeader, ReceiveStream, SendStream)>>,
     /// Codes that are being judged, since the factor was asked for again.
     proofs: JoinSet<Answer>,
+    /// The certificate that is being issued.
+    renewals: JoinSet<Renewal>,
 }
 
 /// Serves one signed-in connection until it is over.
 pub async fn receive(office: Arc<Office>, who: Arc<Authenticated>, mut desk: Desk) {
     let speaker = desk.speaker();
     let (sessions, passes, headers) = (HashMap::new(), JoinSet::new(), JoinSet::new());
-    let proofs = JoinSet::new();
-    let mut hall = Hall { office, who, speaker, sessions, passes, headers, proofs };
+    let (proofs, renewals) = (JoinSet::new(), JoinSet::new());
+    let mut hall = Hall { office, who, speaker, sessions, passes, headers, proofs, renewals };
     let why = hall.serve(&mut desk).await;
     hall.leave(why).await;
     desk.leave(why.code()).await;
@@ -121,6 +124,9 @@ impl Hall {
                 () = presence.presence().wait() => self.look_for_the_person(),
                 Some(judged) = self.proofs.join_next() => {
                     if let Ok(answer) = judged { self.tell(answer); }
+                }
+                Some(renewed) = self.renewals.join_next() => {
+                    if let Ok(renewal) = renewed { self.speaker.say(&ToClient::Renewal(renewal)); }
                 }
                 () = &mut expiry => return Leaving::SessionsKnow(CloseCode::Withdrawn),
                 heard = desk.hear() => match heard {
@@ -168,6 +174,7 @@ impl Hall {
                     self.proofs.spawn(async move { who.presence().judge(&office, &who, code).await });
                 }
             }
+            ToGateway::Renew { request } => self.renew(request),
             ToGateway::Hello { .. } => {
                 tracing::debug!("a sign-in message after the sign-in changes nothing");
             }
@@ -215,6 +222,19 @@ impl Hall {
             Answer::Last => self.give_up(),
             Answer::OutOfTurn => tracing::debug!("a code that nobody asked for changes nothing"),
         }
+    }
+
+    /// One at a time, and by somebody who is there.
+    fn renew(&mut self, request: Der) {
+        let refused = |code: Refusal, text: String| ToClient::Renewal(Renewal::Refused { code, text });
+        if let Asking::Factor(due) = self.who.presence().asking() {
+            return self.speaker.say(&refused(Refusal::FactorAgain, due.to_string()));
+        }
+        if !self.renewals.is_empty() {
+            return self.speaker.say(&refused(Refusal::Busy, String::new()));
+        }
+        let (office, who) = (Arc::clone(&self.office), Arc::clone(&self.who));
+        self.renewals.spawn(async move { renewal::renew(&office, &who, &request).await });
     }
 
     fn open(&mut self, wish: Wish) {
@@ -281,6 +301,7 @@ impl Hall {
         };
         self.headers.abort_all();
         self.proofs.abort_all();
+        self.renewals.abort_all();
         let passes = &mut self.passes;
         let all = async { while passes.join_next().await.is_some() {} };
         if tokio::time::timeout(SEALED_WITHIN, all).await.is_err() {

@@ -47,6 +47,7 @@ pub mod problem;
 pub mod proxy;
 pub mod quic;
 pub mod record;
+pub mod renewal;
 pub mod rounds;
 pub mod run;
 pub mod session;

@@ -21,7 +21,9 @@ mod locks;
 mod sqlite;
 mod vault;
 
-pub use certificate::{AuthorityId, CertificateRecord, CertificateRow, NotASerial, Revocation, Serial};
+pub use certificate::{
+    AuthorityId, CertificateRecord, CertificateRow, NotASerial, Renewal, Revocation, Serial,
+};
 pub use invitation::{
     ConfirmedFactor, Enrolment, Invitation, InvitationRecord, KnownInvitee, OpenInvitation,
 };
@@ -46,6 +48,9 @@ impl StateFiles {
         Self { database: folder.join("state.db"), key: folder.join("state.key") }
     }
 }
+
+/// Certificates that one person may have at once.
+pub const MOST_CERTIFICATES: u32 = 16;
 
 /// The gateway's memory.
 pub trait State: Send + Sync + fmt::Debug {
@@ -95,6 +100,17 @@ pub trait State: Send + Sync + fmt::Debug {
     /// [`StateError::Disabled`]; then the invitation is as it was.
     fn enrol(&self, enrolment: &Enrolment, now: Timestamp) -> Result<Handle, StateError>;
 
+    /// Whether [`State::renew`] would do it now.
+    ///
+    /// # Errors
+    /// As [`State::renew`].
+    fn renewable(&self, renewal: &Renewal, now: Timestamp) -> Result<(), StateError>;
+    /// Stores a further certificate of a person who has a good one of ours.
+    ///
+    /// # Errors
+    /// [`StateError::ForeignCertificate`], [`StateError::TooManyCertificates`],
+    /// [`StateError::KeyTaken`] and [`StateError::Disabled`].
+    fn renew(&self, renewal: &Renewal, now: Timestamp) -> Result<(), StateError>;
     /// The certificates that end after that moment, by person.
     fn certificates(&self, after: Timestamp) -> Result<Vec<CertificateRecord>, StateError>;
     /// Revokes a certificate; `None` if none has this serial.
@@ -414,6 +430,12 @@ pub enum StateError {
     /// A factor is never replaced silently.
     #[error("{0} has a second factor; `user reset-factor` removes it")]
     FactorPresent(Handle),
+    /// What another authority issued is that authority's to renew.
+    #[error("this certificate is not a good one of this gateway's own authority: who issued it renews it")]
+    ForeignCertificate,
+    /// A bound, so that nobody fills the revocation list.
+    #[error("{most} certificates of this person are good already", most = MOST_CERTIFICATES)]
+    TooManyCertificates,
     /// The invitation is not open (any more).
     #[error("the invitation was used, withdrawn or has run out")]
     InvitationOver,

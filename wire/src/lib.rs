@@ -15,7 +15,7 @@
 //!    [`ToClient::Refused`]. Until the sign-in is complete, messages are bound to [`BEFORE_SIGN_IN`] bytes.
 //! 4. The client sends [`ToGateway::Totp`]; the answer is [`ToClient::SignedIn`], or [`ToClient::Refused`]:
 //!    with a `retry_after_s` another code may be sent after that many seconds, without it the sign-in is over.
-//! 5. Now [`ToGateway::Targets`], [`ToGateway::Open`], [`ToGateway::Close`] and [`ToGateway::Ping`] may be sent in
+//! 5. Now [`ToGateway::Renew`], [`ToGateway::Targets`], [`ToGateway::Open`], [`ToGateway::Close`] and [`ToGateway::Ping`] may be sent in
 //!    any order. `Open` is answered by [`ToClient::Opened`] or [`ToClient::NotOpened`] with the same `request`.
 //!    Notices and checkpoints come unasked.
 //! 6. Every further two-way stream is one **channel**: the client sends one [`ChannelHeader`], the gateway one
@@ -45,8 +45,8 @@ pub use der::{Der, LONGEST_DER, TooLong};
 pub use frame::{AFTER_SIGN_IN, BEFORE_SIGN_IN, Message, PREFIX, WireError, decode, encode};
 pub use id::{Code, NotACode, NotASessionId, SessionId};
 pub use message::{
-    Assurance, ChannelHeader, ChannelReply, Factor, Limits, Notice, ServiceInfo, TargetInfo, ToClient,
-    ToGateway, Transport,
+    Assurance, ChannelHeader, ChannelReply, Factor, Limits, Notice, Renewal, ServiceInfo, TargetInfo,
+    ToClient, ToGateway, Transport,
 };
 pub use text::{LONGEST_ADDRESS, LONGEST_NAME, LONGEST_NOTE, LONGEST_TARGET, LONGEST_TEXT, MOST_ITEMS, clip};
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::text;
-use crate::{Code, EndReason, Refusal, SessionId};
+use crate::{Code, Der, EndReason, Refusal, SessionId};
 
 /// What the client says on the control stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,11 @@ pub enum ToGateway {
     },
     /// Asks for a `Pong`.
     Ping,
+    /// Asks for a new certificate of the same person, for a new key; the one of this sign-in stays as it is.
+    Renew {
+        /// A PKCS#10 request, signed by the new key. Only the key is taken from it.
+        request: Der,
+    },
 }
 
 /// What the gateway says on the control stream.
@@ -149,6 +154,27 @@ pub enum ToClient {
         /// The second factors that may be used.
         #[serde(with = "text::list")]
         factors: Vec<Factor>,
+    },
+    /// The answer to `Renew`.
+    Renewal(Renewal),
+}
+
+/// What came of the wish for a new certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Renewal {
+    /// It was issued.
+    Issued {
+        /// The new certificate, then what leads to its authority.
+        #[serde(with = "text::list")]
+        chain: Vec<Der>,
+    },
+    /// It was not.
+    Refused {
+        /// The number of the reason.
+        code: Refusal,
+        /// The reason in words.
+        #[serde(with = "text::explanation")]
+        text: String,
     },
 }
 

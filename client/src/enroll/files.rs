@@ -127,7 +127,8 @@ fn write(path: &Path, text: &str) -> Result<(), Problem> {
     written.map_err(|source| Problem::of_file(path, source))
 }
 
-fn pem(certificates: &[Vec<u8>]) -> String {
+/// Certificates in PEM.
+pub(crate) fn pem(certificates: &[Vec<u8>]) -> String {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     let blocks: Vec<_> =
         certificates.iter().map(|der| pem::Pem::new("CERTIFICATE", der.as_slice())).collect();

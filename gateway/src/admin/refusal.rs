@@ -46,7 +46,9 @@ impl From<StateError> for Refusal {
             StateError::KeyTaken { .. }
             | StateError::Disabled(_)
             | StateError::FactorPresent(_)
-            | StateError::InvitationOver => Self::conflict(error),
+            | StateError::InvitationOver
+            | StateError::ForeignCertificate
+            | StateError::TooManyCertificates => Self::conflict(error),
             StateError::NoSuchPerson(_) => {
                 Self { status: StatusCode::NOT_FOUND, problems: vec![error.to_string()] }
             }

@@ -143,3 +143,72 @@ impl Kind {
         Some(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair, RsaKeySize};
+
+    fn request(key: &KeyPair) -> Vec<u8> {
+        CertificateParams::default().serialize_request(key).unwrap().der().to_vec()
+    }
+
+    fn rsa(size: RsaKeySize) -> KeyPair {
+        KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).unwrap()
+    }
+
+    fn refused(der: &[u8]) -> Option<RequestError> {
+        RequestedKey::read(der).err()
+    }
+
+    #[test]
+    fn strong_keys_are_taken_as_they_stand_in_a_certificate() {
+        let kinds = [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519];
+        let mut keys: Vec<_> = kinds.map(|kind| KeyPair::generate_for(kind).unwrap()).into();
+        keys.push(rsa(RsaKeySize::_3072));
+        for key in keys {
+            let taken = RequestedKey::read(&request(&key)).unwrap();
+            assert_eq!(taken.subject_public_key_info(), key.subject_public_key_info());
+        }
+    }
+
+    #[test]
+    fn weak_and_strange_keys_are_not() {
+        assert_eq!(refused(&request(&rsa(RsaKeySize::_2048))), Some(RequestError::Size(2048)));
+        let p521 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap();
+        assert_eq!(refused(&request(&p521)), Some(RequestError::Kind));
+    }
+
+    #[test]
+    fn a_request_is_signed_by_its_own_key_and_by_no_other() {
+        let (own, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut bent = request(&own);
+        *bent.last_mut().unwrap() ^= 1;
+        assert!(matches!(refused(&bent), Some(RequestError::Signature)), "{:?}", refused(&bent));
+        // Somebody else's key in a request that is otherwise whole.
+        let (mut stolen, victim) = (request(&own), other.subject_public_key_info());
+        let place = own.subject_public_key_info();
+        let at = stolen.windows(place.len()).position(|window| window == place).unwrap();
+        stolen[at..at + place.len()].copy_from_slice(&victim);
+        assert_eq!(refused(&stolen), Some(RequestError::Signature));
+    }
+
+    #[test]
+    fn what_is_no_request_or_more_than_one_is_refused() {
+        let whole = request(&KeyPair::generate().unwrap());
+        for length in [0, 1, 10, whole.len() - 1] {
+            assert_eq!(refused(&whole[..length]), Some(RequestError::Malformed), "{length}");
+        }
+        assert_eq!(refused(&[whole.as_slice(), &[0]].concat()), Some(RequestError::Malformed));
+    }
+
+    /// The point compressed (SEC 1, 2.3.3) is the same key under another hash.
+    #[test]
+    fn another_spelling_of_a_key_is_refused() {
+        let key = KeyPair::generate().unwrap();
+        let raw = key.der_bytes();
+        let mut compressed = vec![if raw[64] & 1 == 0 { 2 } else { 3 }];
+        compressed.extend_from_slice(&raw[1..33]);
+        assert!(!Kind::P256.is_usual(&compressed) && Kind::P256.is_usual(raw));
+    }
+}

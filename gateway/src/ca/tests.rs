@@ -1,1 +1,216 @@
+//! The authority in virtual time: lists, revocation, rotation, what is issued.
 
+use super::*;
+use crate::fixture::{Plant, noon};
+use crate::state::{ConfirmedFactor, Enrolment, Invitation, SqliteState, StateFiles};
+use crate::tls::{Look, Reloader, Unfit};
+use rcgen::{CertificateParams, KeyPair};
+use std::os::unix::fs::PermissionsExt;
+use wire::enrolment::Secret;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+struct House {
+    plant: Plant,
+    state: Arc<dyn State>,
+    ca: Arc<IssuingCa>,
+}
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
+fn settings(plant: &Plant) -> CaSettings {
+    let dir = plant.path("issuing");
+    CaSettings { dir, certificate_lifetime: days(30), crl_lifetime: days(7) }
+}
+
+fn requested() -> RequestedKey {
+    let request = CertificateParams::default().serialize_request(&KeyPair::generate().unwrap()).unwrap();
+    RequestedKey::read(request.der()).unwrap()
+}
+
+fn person() -> Handle {
+    Handle::parse("tech-1@vendor-a").unwrap()
+}
+
+impl House {
+    fn new() -> Self {
+        let plant = Plant::new();
+        std::fs::create_dir(plant.path("issuing")).unwrap();
+        let state: Arc<dyn State> =
+            Arc::new(SqliteState::open(&StateFiles::within(&plant.path("state"))).unwrap());
+        let ca = IssuingCa::open(settings(&plant), plant.clock.clone(), Arc::clone(&state)).unwrap();
+        Self { plant, state, ca: Arc::new(ca) }
+    }
+
+    fn reopen(&self) -> Result<IssuingCa, CaError> {
+        IssuingCa::open(settings(&self.plant), self.plant.clock.clone(), Arc::clone(&self.state))
+    }
+
+    /// A certificate that somebody enrolled with.
+    fn enrolled(&self, number: u8) -> Issued {
+        let issued = self.ca.issue(&requested(), &person()).unwrap();
+        let now = self.plant.clock.wall();
+        let stored = Secret::from_bytes([number; 32]).stored();
+        let invitation = Invitation {
+            handle: person(),
+            stored,
+            made: now,
+            expires: now + days(1),
+            by: "uid 0".to_owned(),
+        };
+        self.state.invite(&invitation).unwrap();
+        let factor = match self.state.person(&person()).unwrap() {
+            Some(_) => ConfirmedFactor::Known,
+            None => ConfirmedFactor::NewTotp { seed: crate::factor::Seed::generate(), step: 1 },
+        };
+        let enrolment = Enrolment { invitation: stored.invitation(), factor, certificate: issued.row };
+        self.state.enrol(&enrolment, now).unwrap();
+        issued
+    }
+
+    fn reloader(&self) -> Reloader {
+        let config = self.plant.config().unwrap();
+        let windows = config.limits.windows();
+        Reloader::open(config.tls, windows, self.plant.clock.clone(), Some(Arc::clone(&self.ca))).unwrap()
+    }
+
+    fn list(&self) -> ListStatus {
+        self.ca.status().last().unwrap().list.unwrap()
+    }
+}
+
+#[test]
+fn its_lists_are_signed_anew_by_themselves_long_before_they_lapse() {
+    let house = House::new();
+    let mut numbers = vec![house.list().number];
+    for _ in 0..60 {
+        house.plant.advance_days(1);
+        house.ca.freshen().unwrap();
+        assert!(house.list().lapses.duration_since(house.plant.clock.wall()) > days(3));
+        numbers.push(house.list().number);
+    }
+    assert!(numbers.is_sorted() && numbers.last() > Some(&14), "{numbers:?}");
+    assert_eq!(house.ca.freshen().unwrap(), Freshened::Same);
+    // A restart goes on counting.
+    let again = house.reopen().unwrap().status().last().unwrap().list.unwrap().number;
+    assert!(Some(&again) > numbers.last());
+}
+
+#[test]
+fn a_revoked_certificate_is_refused_at_the_next_look_and_no_other() {
+    let house = House::new();
+    let (one, other) = (house.enrolled(1), house.enrolled(2));
+    let reloader = house.reloader();
+    let judge = |issued: &Issued| reloader.verify(std::slice::from_ref(&issued.der));
+    assert_eq!((judge(&one), judge(&other)), (Ok(()), Ok(())));
+    assert_eq!(house.ca.revoke(Serial([1; 16])).unwrap(), None, "no such serial");
+    let revoked = house.ca.revoke(one.row.serial).unwrap().unwrap();
+    assert_eq!((revoked.person, revoked.revoked), (person(), Some(noon())));
+    assert_eq!(reloader.look(), Look::Reloaded);
+    assert_eq!((judge(&one), judge(&other)), (Err(Unfit::Revoked), Ok(())));
+    // Also after a restart.
+    let again = house.reopen().unwrap();
+    assert_eq!(again.status().last().unwrap().list.unwrap().revoked, 1);
+}
+
+#[test]
+fn a_list_of_the_files_that_has_lapsed_blocks_nothing_of_its_own() {
+    let house = House::new();
+    let reloader = house.reloader();
+    // The list in the files lapses after 60 days.
+    house.plant.advance_days(61);
+    house.ca.freshen().unwrap();
+    let (one, other) = (house.enrolled(1), house.enrolled(2));
+    reloader.look();
+    let judge = |issued: &Issued| reloader.verify(std::slice::from_ref(&issued.der));
+    assert_eq!((judge(&one), judge(&other)), (Ok(()), Ok(())));
+    house.ca.revoke(one.row.serial).unwrap();
+    assert_eq!(reloader.look(), Look::Reloaded);
+    assert_eq!((judge(&one), judge(&other)), (Err(Unfit::Revoked), Ok(())));
+}
+
+#[test]
+fn what_was_issued_before_a_rotation_is_good_until_it_runs_out_and_no_longer() {
+    let house = House::new();
+    let old = house.enrolled(1);
+    let reloader = house.reloader();
+    house.plant.advance_days(20);
+    house.ca.freshen().unwrap();
+    house.ca.rotate().unwrap();
+    let new = house.enrolled(2);
+    assert_ne!(old.row.authority, new.row.authority);
+    reloader.look();
+    let judge = |issued: &Issued| reloader.verify(std::slice::from_ref(&issued.der));
+    assert_eq!((judge(&old), judge(&new)), (Ok(()), Ok(())));
+    let standings = |house: &House| house.ca.status().iter().map(|one| one.standing).collect::<Vec<_>>();
+    assert_eq!(standings(&house), [AuthorityStanding::Retired, AuthorityStanding::Issuing]);
+    house.ca.revoke(old.row.serial).unwrap();
+    reloader.look();
+    assert_eq!((judge(&old), judge(&new)), (Err(Unfit::Revoked), Ok(())), "the old one's list works too");
+    house.plant.advance_days(11);
+    house.ca.freshen().unwrap();
+    assert_eq!(standings(&house), [AuthorityStanding::Over, AuthorityStanding::Issuing]);
+    assert_eq!(house.ca.anchors().authorities.len(), 1);
+    assert_eq!(house.reopen().unwrap().status().len(), 2);
+}
+
+#[test]
+fn a_certificate_says_the_handle_and_one_use_and_nothing_of_the_request() {
+    let house = House::new();
+    let mut params = CertificateParams::new(vec!["evil.example".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "operator-1, \"\n");
+    let request = params.serialize_request(&KeyPair::generate().unwrap()).unwrap();
+    let issued = house.ca.issue(&RequestedKey::read(request.der()).unwrap(), &person()).unwrap();
+    let (_, parsed) = X509Certificate::from_der(&issued.der).unwrap();
+    assert_eq!(parsed.subject().to_string(), "CN=tech-1@vendor-a");
+    assert!(parsed.subject_alternative_name().unwrap().is_none());
+    assert!(!parsed.is_ca());
+    let usage = parsed.extended_key_usage().unwrap().unwrap().value;
+    assert!(usage.client_auth && !usage.server_auth && !usage.any);
+    let usage = parsed.key_usage().unwrap().unwrap().value;
+    assert!(usage.digital_signature() && !usage.key_cert_sign() && !usage.crl_sign());
+    assert_eq!(parsed.raw_serial(), issued.row.serial.0);
+    assert_eq!(parsed.validity().not_after.timestamp(), (noon() + days(30)).as_second());
+    let other = house.ca.issue(&requested(), &person()).unwrap();
+    assert_ne!(issued.row.serial, other.row.serial);
+}
+
+#[test]
+fn nothing_is_issued_beyond_the_authoritys_own_end() {
+    let house = House::new();
+    house.plant.advance_days(5 * 365 - 29);
+    assert!(matches!(house.ca.issue(&requested(), &person()), Err(CaError::Ends(_))));
+    house.ca.rotate().unwrap();
+    assert!(house.ca.issue(&requested(), &person()).is_ok());
+}
+
+#[test]
+fn a_folder_that_is_not_as_it_should_be_is_refused_with_the_file() {
+    let told = |spoil: &dyn Fn(&Path)| {
+        let house = House::new();
+        spoil(&settings(&house.plant).dir);
+        house.reopen().unwrap_err().to_string()
+    };
+    let mode = told(&|dir| {
+        let key = dir.join("authority-1.key");
+        std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    });
+    assert!(mode.contains("authority-1.key: [ca] dir: others may read this secret (mode 640)"), "{mode}");
+    let missing = told(&|dir| std::fs::remove_file(dir.join("authority-1.key")).unwrap());
+    assert!(missing.contains("authority-1.key: [ca] dir: "), "{missing}");
+    let other = told(&|dir| {
+        let key = KeyPair::generate().unwrap().serialize_pem();
+        std::fs::write(dir.join("authority-1.key"), key).unwrap();
+    });
+    assert!(other.contains("does not belong to"), "{other}");
+}
+
+#[test]
+fn a_crash_between_key_and_certificate_is_harmless() {
+    let house = House::new();
+    std::fs::write(settings(&house.plant).dir.join("authority-2.key"), "half").unwrap();
+    assert_eq!(house.reopen().unwrap().status().len(), 1);
+    assert_eq!(house.ca.rotate().unwrap().number, 3);
+}

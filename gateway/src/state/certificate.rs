@@ -88,3 +88,16 @@ pub struct Revocation {
     /// Since when it is revoked.
     pub at: Timestamp,
 }
+
+/// A new certificate of somebody who has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Whose.
+    pub person: Handle,
+    /// The serial number of the certificate that they showed,
+    pub serial: Serial,
+    /// and its key.
+    pub key: KeyHash,
+    /// The new one.
+    pub certificate: CertificateRow,
+}

@@ -8,8 +8,8 @@
 use super::{
     Attempt, AuthorityId, CertificateRecord, Change, ClockMark, Enrolment, Failure, Import, Imported,
     Invitation, InvitationRecord, KeyHash, Lock, OpenInvitation, Person, PersonId, PersonRecord,
-    PolicySnapshot, Revocation, Serial, SessionEnd, SessionHistory, SessionRow, Standing, State, StateError,
-    StateFiles, StepUse, Vault,
+    PolicySnapshot, Renewal, Revocation, Serial, SessionEnd, SessionHistory, SessionRow, Standing, State,
+    StateError, StateFiles, StepUse, Vault,
 };
 use crate::factor::Seed;
 use crate::names::{Handle, SessionId};
@@ -149,6 +149,14 @@ impl State for SqliteState {
 
     fn enrol(&self, enrolment: &Enrolment, now: Timestamp) -> Result<Handle, StateError> {
         self.transact(|transaction| invitations::enrol(transaction, &self.vault, enrolment, now))
+    }
+
+    fn renewable(&self, renewal: &Renewal, now: Timestamp) -> Result<(), StateError> {
+        self.transact(|transaction| certificates::renewable(transaction, renewal, now).map(drop))
+    }
+
+    fn renew(&self, renewal: &Renewal, now: Timestamp) -> Result<(), StateError> {
+        self.transact(|transaction| certificates::renew(transaction, renewal, now))
     }
 
     fn certificates(&self, after: Timestamp) -> Result<Vec<CertificateRecord>, StateError> {

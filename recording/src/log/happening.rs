@@ -69,11 +69,13 @@ pub enum Happening {
     CertificateWithdrawn,
     /// A new issuing authority was made.
     AuthorityMade,
+    /// Somebody who is signed in got no new certificate.
+    RenewalRefused,
 }
 
 impl Happening {
     /// Every happening.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::StrangersRefused,
         Self::SignInRefused,
         Self::SignedIn,
@@ -107,6 +109,7 @@ impl Happening {
         Self::CertificateRenewed,
         Self::CertificateWithdrawn,
         Self::AuthorityMade,
+        Self::RenewalRefused,
     ];
 
     /// Its number in the log.
@@ -145,6 +148,7 @@ impl Happening {
             Self::CertificateRenewed => 31,
             Self::CertificateWithdrawn => 32,
             Self::AuthorityMade => 33,
+            Self::RenewalRefused => 34,
         }
     }
 
@@ -160,7 +164,7 @@ mod tests {
     #[test]
     fn numbers_are_single_and_never_change() {
         let codes: Vec<u16> = Happening::ALL.into_iter().map(Happening::code).collect();
-        assert_eq!(codes, (1..=33).collect::<Vec<u16>>());
+        assert_eq!(codes, (1..=34).collect::<Vec<u16>>());
         assert!(Happening::ALL.into_iter().all(|one| Happening::from_code(one.code()) == Some(one)));
         assert_eq!(Happening::from_code(0), None);
     }

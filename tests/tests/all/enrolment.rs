@@ -277,3 +277,103 @@ fn a_key_with_a_passphrase_opens_with_it_alone() {
     assert!(refused.err.contains("the passphrase is wrong"), "{refused}");
     technician.run(&["targets", "--passphrase-file", &right]).unwrap().expect_code(0).unwrap();
 }
+
+/// Enrols, and gives the technician with their one certificate's serial.
+fn enrolled(gateway: &Gateway<'_>, workshop: &Workshop, name: &str) -> (Technician, String) {
+    let invitation = gateway.invite(TECHNICIAN).unwrap();
+    let technician = Technician::new(workshop, name);
+    run("gatehouse enroll", &mut technician.enroll(&invitation, &[])).unwrap().expect_code(0).unwrap();
+    let serials = serials(gateway);
+    (technician, serials.first().unwrap().clone())
+}
+
+fn serials(gateway: &Gateway<'_>) -> Vec<String> {
+    let list = gateway.admin(&["ca", "list", "--json"]).unwrap().expect_code(0).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&list.out).unwrap();
+    let serial = |one: &serde_json::Value| one["serial"].as_str().unwrap().to_owned();
+    list.as_array().unwrap().iter().map(serial).collect()
+}
+
+#[test]
+fn a_certificate_is_renewed_for_a_new_key_and_the_old_one_stays_good() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = workshop(&plc);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let (technician, _) = enrolled(&gateway, &workshop, "mine");
+    let before = std::fs::read_to_string(&technician.profile).unwrap();
+    let renewed = technician.run(&["renew"]).unwrap().expect_code(0).unwrap();
+    assert!(renewed.out.starts_with("renewed "), "{renewed}");
+    let after = std::fs::read_to_string(&technician.profile).unwrap();
+    assert!(after.contains("mine-2.key") && after.contains("mine-2.pem"), "{after}");
+    assert_eq!(serials(&gateway).len(), 2);
+    technician.run(&["targets"]).unwrap().expect_code(0).unwrap();
+    // With the old pair too, until it runs out.
+    std::fs::write(&technician.profile, before).unwrap();
+    technician.run(&["targets"]).unwrap().expect_code(0).unwrap();
+    gateway.wait_for_event(&["certificate_renewed", TECHNICIAN]).unwrap();
+}
+
+#[test]
+fn a_certificate_of_another_authority_is_not_renewed_here() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = workshop(&plc);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let technician = gateway.import(TECHNICIAN).unwrap();
+    let refused = technician.run(&["renew"]).unwrap().expect_code(6).unwrap();
+    assert!(refused.err.contains("who issued it renews it"), "{refused}");
+    assert!(!workshop.path("profile-2.key").exists(), "nothing is left");
+    gateway.wait_for_event(&["renewal_refused", TECHNICIAN]).unwrap();
+}
+
+#[test]
+fn a_revoked_certificate_ends_what_runs_and_lets_nobody_in_again() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = workshop(&plc);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let (technician, serial) = enrolled(&gateway, &workshop, "mine");
+    let connection = technician.connect(&[PRESS_LINE]).unwrap();
+    let mut tool = Tool::connect(connection.address()).unwrap();
+    assert_eq!(tool.read_holding(address::RAM_SPEED, 1).unwrap(), Ok(vec![120]));
+    let revoked = gateway.admin(&["ca", "revoke", &serial, "--json"]).unwrap().expect_code(0).unwrap();
+    let revoked: serde_json::Value = serde_json::from_str(&revoked.out).unwrap();
+    assert_eq!(revoked["sessions_ended"], 1, "told to end by the command itself, at once: {revoked}");
+    let ended = connection.finish().unwrap().expect_code(6).unwrap();
+    assert!(ended.err.contains("revoked"), "{ended}");
+    let refused = technician.run(&["targets"]).unwrap().expect_code(6).unwrap();
+    assert!(refused.err.contains("revoked"), "{refused}");
+    let crl = gateway.admin(&["ca", "export-crl"]).unwrap().expect_code(0).unwrap();
+    assert!(crl.out.starts_with("-----BEGIN X509 CRL-----"), "{crl}");
+}
+
+#[test]
+fn after_a_rotation_old_and_new_certificates_sign_in() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = workshop(&plc);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let (technician, _) = enrolled(&gateway, &workshop, "mine");
+    gateway.admin(&["ca", "rotate"]).unwrap().expect_code(0).unwrap();
+    technician.run(&["targets"]).unwrap().expect_code(0).unwrap();
+    technician.run(&["renew"]).unwrap().expect_code(0).unwrap();
+    technician.run(&["targets"]).unwrap().expect_code(0).unwrap();
+    let status = gateway.admin(&["ca", "status"]).unwrap().expect_code(0).unwrap();
+    assert!(status.out.contains("retired, trusted") && status.out.contains("issues"), "{status}");
+}
+
+#[test]
+fn a_known_person_adds_a_key_by_the_factor_that_they_have() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = workshop(&plc);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let (technician, _) = enrolled(&gateway, &workshop, "mine");
+    let invitation = gateway.invite(TECHNICIAN).unwrap();
+    // A token alone is not enough: the seed of somebody else does not do.
+    let stranger = Technician::new(&workshop, "stranger");
+    let seed = "otpauth://totp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n";
+    std::fs::copy(&technician.seed, &stranger.seed).unwrap();
+    std::fs::write(&stranger.seed, seed).unwrap();
+    run("gatehouse enroll", &mut stranger.enroll(&invitation, &[])).unwrap().expect_code(6).unwrap();
+    let laptop = Technician { profile: workshop.path("laptop.toml"), seed: technician.seed.clone() };
+    run("gatehouse enroll", &mut laptop.enroll(&invitation, &[])).unwrap().expect_code(0).unwrap();
+    laptop.run(&["targets"]).unwrap().expect_code(0).unwrap();
+    technician.run(&["targets"]).unwrap().expect_code(0).unwrap();
+}

@@ -2,8 +2,9 @@
 
 use bytes::BytesMut;
 use wire::{
-    AFTER_SIGN_IN, Assurance, ChannelHeader, ChannelReply, Code, EndReason, Factor, Limits, Message, Notice,
-    Refusal, ServiceInfo, SessionId, TargetInfo, ToClient, ToGateway, Transport, decode, encode,
+    AFTER_SIGN_IN, Assurance, ChannelHeader, ChannelReply, Code, Der, EndReason, Factor, Limits, Message,
+    Notice, Refusal, Renewal, ServiceInfo, SessionId, TargetInfo, ToClient, ToGateway, Transport, decode,
+    encode,
 };
 
 const SESSION: SessionId = SessionId::from_bytes([0xab; 16]);
@@ -36,6 +37,7 @@ fn messages_to_the_gateway() {
     pin(&open, "0d000000 03 07 03 612f62 01 04 6c65616b 00");
     pin(&ToGateway::Close { session: SESSION }, "11000000 04 S");
     pin(&ToGateway::Ping, "01000000 05");
+    pin(&ToGateway::Renew { request: Der::new(vec![0x30, 0]).unwrap() }, "04000000 06 02 3000");
 }
 
 #[test]
@@ -79,6 +81,14 @@ fn messages_about_targets_and_sessions() {
     pin(&ToClient::Checkpoint { session: SESSION, note: "n\n".into() }, "14000000 07 S 02 6e0a");
     pin(&ToClient::Pong, "01000000 08");
     pin(&ToClient::LogCheckpoint { note: "n\n".into() }, "04000000 09 02 6e0a");
+}
+
+#[test]
+fn messages_of_a_renewal() {
+    let chain = vec![Der::new(vec![0x30, 0]).unwrap()];
+    pin(&ToClient::Renewal(Renewal::Issued { chain }), "06000000 0b 00 01 02 3000");
+    let refused = Renewal::Refused { code: Refusal::Limit, text: "no".into() };
+    pin(&ToClient::Renewal(refused), "06000000 0b 01 0b 02 6e6f");
 }
 
 #[test]

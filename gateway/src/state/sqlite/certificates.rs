@@ -1,8 +1,9 @@
 //! Certificates of the gateway's own authorities, and their revocations.
 
-use super::{bytes, handle, time};
+use super::{bytes, handle, people, time};
 use crate::state::{
-    AuthorityId, CertificateRecord, CertificateRow, KeyHash, PersonId, Revocation, Serial, StateError,
+    AuthorityId, CertificateRecord, CertificateRow, KeyHash, MOST_CERTIFICATES, PersonId, Renewal,
+    Revocation, Serial, Standing, StateError,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -28,6 +29,48 @@ pub(super) fn add(
         ],
     )?;
     Ok(())
+}
+
+/// Whether it can be done, and for which person.
+pub(super) fn renewable(
+    transaction: &Transaction<'_>,
+    renewal: &Renewal,
+    now: Timestamp,
+) -> Result<PersonId, StateError> {
+    let person = people::by_handle(transaction, &renewal.person)?
+        .ok_or_else(|| StateError::NoSuchPerson(renewal.person.clone()))?;
+    match person.standing {
+        Standing::Enabled => {}
+        Standing::Disabled => return Err(StateError::Disabled(renewal.person.clone())),
+    }
+    let good = "SELECT EXISTS (SELECT 1 FROM certificates WHERE serial = ?1 AND spki_sha256 = ?2
+                AND person = ?3 AND revoked IS NULL AND expires > ?4)";
+    let shown = params![renewal.serial.0, renewal.key.0, person.id.0, now.as_millisecond()];
+    if !transaction.query_row(good, shown, |row| row.get::<_, bool>(0))? {
+        return Err(StateError::ForeignCertificate);
+    }
+    let count = "SELECT count(*) FROM certificates WHERE person = ?1 AND revoked IS NULL AND expires > ?2";
+    let count: u32 =
+        transaction.query_row(count, params![person.id.0, now.as_millisecond()], |row| row.get(0))?;
+    if count >= MOST_CERTIFICATES {
+        return Err(StateError::TooManyCertificates);
+    }
+    match people::by_key(transaction, &renewal.certificate.key)? {
+        Some(owner) if owner.id != person.id => Err(StateError::KeyTaken { owner: owner.handle }),
+        Some(_) | None => Ok(person.id),
+    }
+}
+
+pub(super) fn renew(
+    transaction: &Transaction<'_>,
+    renewal: &Renewal,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    let person = renewable(transaction, renewal, now)?;
+    if people::by_key(transaction, &renewal.certificate.key)?.is_none() {
+        people::add_key(transaction, person, &renewal.certificate.key, now)?;
+    }
+    add(transaction, person, &renewal.certificate)
 }
 
 pub(super) fn all(
