@@ -274,10 +274,11 @@ fn meaning(message: &ToClient) -> Result<Option<Answer>, String> {
         ToClient::Notice { .. } | ToClient::Checkpoint { .. } | ToClient::LogCheckpoint { .. } => {
             return Ok(None);
         }
-        // No scene lasts so long that somebody is asked again.
-        ToClient::Refused { .. } | ToClient::NotOpened { .. } | ToClient::FactorAgain { .. } => {
-            return Err(format!("{message:?}"));
-        }
+        // No scene lasts so long that somebody is asked again, and nobody in it asks for a certificate.
+        ToClient::Refused { .. }
+        | ToClient::NotOpened { .. }
+        | ToClient::FactorAgain { .. }
+        | ToClient::Renewal(_) => return Err(format!("{message:?}")),
     }))
 }
 
