@@ -363,7 +363,9 @@ fn cip(packet: &Packet, tags: &[(u32, &str)]) -> Result<Vec<Access>, String> {
         });
     }
     let (symbols, members) = (packet.all("cip.symbol"), packet.numbers("cip.member"));
-    let mut members = members.into_iter();
+    // Which of several has an index is not said, unless each has one.
+    let is_certain = services.len() == 1 || members.len() == services.len();
+    let mut members = members.into_iter().filter(|_| is_certain);
     let mut attributes = packet.numbers("cip.attribute").into_iter();
     let mut accesses = Vec::new();
     for (index, service) in services.iter().enumerate() {
@@ -378,12 +380,10 @@ fn cip(packet: &Packet, tags: &[(u32, &str)]) -> Result<Vec<Access>, String> {
             Some(_) => None,
         };
         let place = match (&name, object) {
-            // Which of several has an index is not said.
-            (Some(name), _) if symbols.len().max(services.len()) == 1 || object.is_none() => {
+            (Some(name), _) => {
                 let index = members.next().map_or(String::new(), |member| format!("[{member}"));
                 format!("symbol[{name}{index}")
             }
-            (Some(name), _) => format!("symbol[{name}"),
             (None, Some(class)) => {
                 // A list of attributes to set is judged as the whole instance.
                 let attribute = attributes.next().filter(|_| *service != 0x04);

@@ -1,6 +1,6 @@
-//! pycomm3's drivers through the product: connected messages that a Forward
-//! Open begins, tags by the instances that a controller listed, PCCC; allowed,
-//! denied and mixed traffic, the connection usable after each denial.
+//! pycomm3's drivers, and pylogix, through the product: connected messages that
+//! a Forward Open begins, tags by the instances that a controller listed, PCCC;
+//! allowed, denied and mixed traffic, the connection usable after each denial.
 
 use crate::{agreement, interop_enip::frames};
 use recording::Decision;
@@ -57,12 +57,15 @@ fn list(steps: &Value) -> Vec<Value> {
 }
 
 impl Plant {
-    /// Runs the driver through the steps, in a session of its own.
+    /// Runs the driver of pycomm3 through the steps, in a session of its own.
     fn work(&self, tools: &Tools, driver: &str, steps: &[Value]) -> Vec<Value> {
+        self.work_by(tools, &["pycomm3_client.py", driver], steps)
+    }
+
+    fn work_by(&self, tools: &Tools, script: &[&str], steps: &[Value]) -> Vec<Value> {
         let gateway = Gateway::ready(&self.workshop).unwrap();
         let connection = gateway.import(TECHNICIAN).unwrap().connect(&[PRESS_LINE]).unwrap();
-        let script = ["pycomm3_client.py", driver];
-        let results = tools.tool_with(&script, connection.address(), &json!(steps)).unwrap();
+        let results = tools.tool_with(script, connection.address(), &json!(steps)).unwrap();
         connection.end().unwrap().expect_code(0).unwrap();
         results
     }
@@ -257,6 +260,62 @@ fn data_tables_are_read_and_written_by_pccc() {
             ["write table[7[5]]", "no rule"],
             ["write table[7[3-4]]", "no rule"],
             ["unknown (pccc command)", "DENIED"],
+        ],
+    );
+}
+
+/// Another tool for the same controllers, which names tags by their symbols.
+#[test]
+fn pylogix_works_with_the_policy_enforced() {
+    let Some(tools) = interop::tools() else { return };
+    let device = tools.other_end("logix_device.py").unwrap();
+    let plant = plant(device.address());
+    let allowed = json!([
+        ["GetTagList"],
+        ["Read", "Speed", 4],
+        ["Write", "Speed[1]", 77],
+        ["Read", ["Level", "Speed[1]"]],
+        ["Write", [["Speed[2]", 5], ["Speed[3]", 6]]],
+        ["Write", "Flags.3", true],
+    ]);
+    let denied = json!([
+        ["Write", "Speed[1]", 101],
+        ["Write", "Limit", 5],
+        ["Write", [["Speed[1]", 1], ["Limit", 1]]],
+        ["SetPLCTime"],
+    ]);
+    let steps = [list(&allowed), with_probe(&denied, &json!(["Read", "Speed[1]"]))].concat();
+    let results = plant.work_by(tools, &["pylogix_client.py"], &steps);
+    let value = |value: Value| json!({ "value": value });
+    let (first, rest) = results.split_at(8);
+    assert_eq!(
+        first,
+        [
+            value(json!(["Speed", "Level", "Limit", "Flags", "Program:Main", "Program:Main.Count"])),
+            value(json!([0, 0, 0, 0])),
+            value(json!(77)),
+            value(json!(0.0)),
+            value(json!(77)),
+            value(json!(5)),
+            value(json!(6)),
+            value(json!(true)),
+        ]
+    );
+    let refused = json!({"error": "Privilege violation"});
+    let works = value(json!(77));
+    // The packet gives a result for each of its two parts.
+    let (one, two) = (vec![&refused, &works], vec![&refused, &refused, &works]);
+    assert_eq!(rest.iter().collect::<Vec<_>>(), [one.clone(), one.clone(), two, one].concat());
+    plant.check(
+        &device,
+        4,
+        &[
+            ["housekeeping (large forward open)", "ok"],
+            ["write symbol[Speed[1]] = 77", "ok"],
+            ["write symbol[Flags] = (old and", "ok"],
+            ["write symbol[Speed[1]] = 101", "0..100"],
+            ["symbol[Speed[1]] = 1 + write symbol[Limit] = 1", "policy.csv:9"],
+            ["time-set", "DENIED"],
         ],
     );
 }
