@@ -15,6 +15,9 @@ pub(crate) const DEEPEST: u32 = 9;
 pub(crate) struct Link {
     /// The line in `policy.csv`; 0 where `targets.toml` says it.
     pub(crate) line: u32,
+    /// The columns in which both names begin; 0 likewise.
+    pub(crate) member_at: u32,
+    pub(crate) group_at: u32,
     pub(crate) member: String,
     pub(crate) group: String,
 }
@@ -82,7 +85,11 @@ impl Links {
             (None, Some(link)) => (link, format!("nested more than {DEEPEST} levels deep")),
             (None, None) => return,
         };
-        problems.push(Problem { line: Some(worst.line), ..Problem::of_file(rows::FILE, told) });
+        problems.push(match worst.line {
+            // A zone of the inventory, which no line of the rules says.
+            0 => Problem::of_file(rows::FILE, told),
+            line => Problem::at(rows::FILE, line, worst.group_at, told),
+        });
     }
 
     fn returns(&self, link: &Link) -> bool {
@@ -97,7 +104,8 @@ mod tests {
     fn links(pairs: &[(&str, &str)]) -> Links {
         let mut links = Links::default();
         for (line, (member, group)) in (1..).zip(pairs) {
-            links.add(Link { line, member: (*member).to_owned(), group: (*group).to_owned() });
+            let (member, group) = ((*member).to_owned(), (*group).to_owned());
+            links.add(Link { line, member_at: 4, group_at: 7, member, group });
         }
         links
     }
@@ -111,7 +119,7 @@ mod tests {
     #[test]
     fn circles_are_refused() {
         let long = links(&[("x", "a"), ("a", "b"), ("b", "c"), ("c", "a")]);
-        assert_eq!(told(&long).unwrap(), "policy.csv:2: a is a member of itself over b");
+        assert_eq!(told(&long).unwrap(), "policy.csv:2:7: a is a member of itself over b");
         assert!(told(&links(&[("a", "a")])).unwrap().contains("member of itself"));
     }
 
@@ -126,7 +134,7 @@ mod tests {
         assert_eq!(told(&chain(DEEPEST as usize)), None);
         assert_eq!(
             told(&chain(DEEPEST as usize + 1)).unwrap(),
-            "policy.csv:1: nested more than 9 levels deep"
+            "policy.csv:1:7: nested more than 9 levels deep"
         );
         let wide = links(&[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("a", "d")]);
         assert_eq!(told(&wide), None);

@@ -113,7 +113,13 @@ impl Rules {
             check_target_link(&member.text, &group.text, inventory)
                 .map_err(|(which, slip)| at(row, row.fields.get(which), slip))?;
         }
-        let link = Link { line: row.line, member: member.text.clone(), group: group.text.clone() };
+        let link = Link {
+            line: row.line,
+            member_at: member.column,
+            group_at: group.column,
+            member: member.text.clone(),
+            group: group.text.clone(),
+        };
         match links.add(link) {
             None => Ok(()),
             Some(same) => {
@@ -129,6 +135,8 @@ impl Rules {
             if let Some(zone) = &target.zone {
                 self.targets.add(Link {
                     line: 0,
+                    member_at: 0,
+                    group_at: 0,
                     member: target.id.to_string(),
                     group: format!("zone:{zone}"),
                 });
@@ -258,9 +266,7 @@ impl<'a> Checker<'a> {
             if is_group && !self.groups.contains(&link.member) {
                 let hint = nearest(&link.member, self.groups.iter().map(String::as_str));
                 let told = format!("{} has no member", link.member);
-                problems.push(
-                    Problem { line: Some(link.line), ..Problem::of_file(rows::FILE, told) }.with_hint(hint),
-                );
+                problems.push(Problem::at(rows::FILE, link.line, link.member_at, told).with_hint(hint));
             }
         }
     }

@@ -61,13 +61,14 @@ fn cut_at_every_byte_each_file_is_refused_or_understood_whole() {
 
 #[test]
 fn circles_are_refused_wherever_they_are() {
-    for circle in [
-        "g, role:a, role:b\ng, role:b, role:a\n",
-        "g, role:a, role:a\n",
-        "g2, zone:press, group:x\ng2, group:x, group:y\ng2, group:y, group:x\n",
+    for (circle, line, column) in [
+        ("g, role:a, role:b\ng, role:b, role:a\n", 1, 12),
+        ("g,   role:a,   role:a\n", 1, 16),
+        ("g2, zone:press, group:x\ng2, group:x, group:y\ng2, group:y, group:x\n", 2, 14),
     ] {
         let told = Policy::from_files(&files_with(circle)).expect_err(circle).to_string();
-        assert!(told.contains("is a member of itself"), "{told}");
+        let place = format!("policy.csv:{line}:{column}: ");
+        assert!(told.contains("is a member of itself") && told.starts_with(&place), "{place} in {told}");
     }
 }
 

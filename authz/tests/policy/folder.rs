@@ -95,8 +95,8 @@ fn each_slip_of_a_rule_is_told_with_its_place_and_a_way_out() {
         ("g2, press-line/plc7, zone:packaging", "2:22: press-line/plc7 is in zone press already"),
         ("g2, press-line/plc9, zone:press", "2:5: unknown target press-line/plc9"),
         ("g2, press-line/plc7, press", "2:22: expected zone:NAME or group:NAME"),
-        ("g2, zone:pess, group:hall", "2: zone:pess has no member (did you mean zone:press?)"),
-        ("g, role:press-service, role:press-service", "2: role:press-service is a member of itself"),
+        ("g2, zone:pess, group:hall", "2:5: zone:pess has no member (did you mean zone:press?)"),
+        ("g, role:press-service, role:press-service", "2:24: role:press-service is a member of itself"),
         ("q, a, b", "2:1: unknown kind of rule \"q\""),
     ] {
         let all = problems(&format!("{head}{rule}\n"));
