@@ -136,4 +136,8 @@ fn cpppo_works_through_the_gateway_with_the_policy_enforced() {
         let found = replay.lines().any(|line| words.iter().all(|word| line.contains(&word.to_lowercase())));
         assert!(found, "no line with {words:?} in\n{replay}");
     }
+    let learnt = super::policy_changes::reproduced_and_learnt_from(&workshop);
+    for action in ["enip:read:symbol", "enip:write:symbol"] {
+        assert!(learnt.contains(action), "{action} in {learnt}");
+    }
 }

@@ -160,6 +160,10 @@ fn snap7_works_through_the_gateway_with_the_policy_enforced() {
         let found = replay.lines().any(|line| words.iter().all(|word| line.contains(&word.to_lowercase())));
         assert!(found, "no line with {words:?} in\n{replay}");
     }
+    let learnt = super::policy_changes::reproduced_and_learnt_from(&workshop);
+    for rule in ["s7:read:db1[0-3], ,", "s7:write:tag[level], value:12.5..12.5,", "s7:program-read, ,"] {
+        assert!(learnt.contains(rule), "{rule} in {learnt}");
+    }
 }
 
 #[test]

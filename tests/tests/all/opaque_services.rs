@@ -38,6 +38,8 @@ fn through(kind: &str, protocol: &str) -> Option<(String, String, String)> {
     auditor.verify(&recording).unwrap().expect_code(0).unwrap();
     let show = auditor.show(&recording).unwrap().expect_code(0).unwrap().out;
     let replay = auditor.replay(&recording).unwrap().expect_code(0).unwrap().out;
+    let learnt = super::policy_changes::reproduced_and_learnt_from(&workshop);
+    assert!(learnt.contains(&format!("{protocol}:use, opaque-accepted, allow")), "{learnt}");
     Some((service.said(), show, replay))
 }
 
