@@ -138,11 +138,22 @@ pub struct Tally {
     /// What became of the recording, in words.
     pub outcome: String,
     /// How the recording was sealed, if it was.
-    pub sealed: Option<Sealing>,
+    pub sealed: Seal,
     /// The last checkpoint, for the client to keep.
     pub receipt: Option<String>,
     /// The head of the site log that covers the end, for the client to keep.
     pub log_head: Option<String>,
+}
+
+/// How a recording came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seal {
+    /// In order, and all of it is on stable storage.
+    Done(Sealing),
+    /// It failed, and is not written to any more.
+    Failed,
+    /// The disk has not answered: it may still be written to.
+    Unknown,
 }
 
 /// The name of a session's file within the recordings folder.
@@ -189,20 +200,20 @@ pub async fn seal(office: &Arc<Office>, recording: OpenRecording, ended: &Ended)
     let (operations, denied) = (ended.counts.operations, ended.counts.denied);
     let reason = ended.text.clone();
     let sealed = timeout(DONE_WITHIN, office.blocking(move |_| recording.finish(&reason)));
-    match sealed.await.unwrap_or_else(|_| Err(UNANSWERED.to_owned())) {
-        Ok(sealed) => {
+    let (seal, why) = match sealed.await {
+        Ok(Ok(sealed)) => {
             let outcome = format!("sealed, {} bytes", sealed.position.bytes);
             let sealing =
                 Sealing { leaves: sealed.position.frames, root: sealed.root, bytes: sealed.position.bytes };
-            let (receipt, sealed) = (Some(sealed.note), Some(sealing));
-            Tally { operations, denied, outcome, sealed, receipt, log_head: None }
+            let (receipt, sealed) = (Some(sealed.note), Seal::Done(sealing));
+            return Tally { operations, denied, outcome, sealed, receipt, log_head: None };
         }
-        Err(why) => {
-            office.audit.alarm().raise(&format!("a recording could not be sealed: {why}"));
-            let outcome = format!("not sealed: {why}");
-            Tally { operations, denied, outcome, sealed: None, receipt: None, log_head: None }
-        }
-    }
+        Ok(Err(why)) => (Seal::Failed, why),
+        Err(_) => (Seal::Unknown, UNANSWERED.to_owned()),
+    };
+    office.audit.alarm().raise(&format!("a recording could not be sealed: {why}"));
+    let outcome = format!("not sealed: {why}");
+    Tally { operations, denied, outcome, sealed: seal, receipt: None, log_head: None }
 }
 
 /// Why a recording could not be made.

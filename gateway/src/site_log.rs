@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::LogSettings;
 use crate::office::Office;
 use crate::problem::Problem;
-use crate::record::{Tally, Unlogged};
+use crate::record::{Seal, Tally, Unlogged};
 pub use inspection::{Inspection, inspect};
 use jiff::Timestamp;
 pub use keys::Keys;
@@ -237,14 +237,21 @@ pub async fn enter(
 }
 
 /// Enters the end of a session and adds the head that covers it to what the
-/// client gets. A recording that could not be sealed is entered as it is.
+/// client gets. A recording that could not be sealed is entered as it is; one
+/// that the disk may still change, at the next start.
 pub async fn account(office: &Arc<Office>, id: SessionId, tally: Tally) -> Tally {
     let session = Pseudonym::of(&id.to_bytes());
     let entry = match tally.sealed {
-        Some(sealed) => {
+        Seal::Done(sealed) => {
             LogEntry::SessionEnded { session, leaves: sealed.leaves, root: sealed.root, bytes: sealed.bytes }
         }
-        None => {
+        Seal::Unknown => {
+            office.audit.alarm().raise(&format!(
+                "what becomes of the recording of session {id} is not known: the next start enters its end"
+            ));
+            return tally;
+        }
+        Seal::Failed => {
             let found = office.blocking(move |office| recovery::broken_off(office, id)).await;
             match found {
                 Ok(recovered) => LogEntry::SessionRecovered(recovered),

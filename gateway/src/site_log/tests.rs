@@ -143,6 +143,32 @@ fn each_gap_of_the_order_is_recovered_once_and_no_recording_is_touched() {
     assert_eq!(fs::metadata(plant.path("state/site.log")).unwrap().len(), size, "once is enough");
 }
 
+/// It may be changed by a write that comes back: no hash of it is of worth.
+#[test]
+fn a_recording_that_the_disk_may_still_change_is_entered_at_the_next_start() {
+    let plant = Plant::new();
+    let office = plant.office();
+    let (hangs, failed) = (recording(&office, 1), recording(&office, 2));
+    start(&office, 1, &hangs);
+    start(&office, 2, &failed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (number, sealed) in [(1, Seal::Unknown), (2, Seal::Failed)] {
+        let tally =
+            Tally { operations: 0, denied: 0, outcome: String::new(), sealed, receipt: None, log_head: None };
+        let told = runtime.block_on(super::account(&office, id(number), tally));
+        assert_eq!(told.log_head.is_some(), sealed == Seal::Failed);
+    }
+    assert!(account(&plant, 1).is_open());
+    assert_eq!(recovered(&plant, 2).finding, Finding::Unclean);
+    // The disk comes back.
+    seal(hangs);
+    office.log.close().unwrap();
+    drop(office);
+    plant.office().log.close().unwrap();
+    let found = recovered(&plant, 1);
+    assert_eq!((found.gap, found.finding), (Gap::EndNotLogged, Finding::Clean));
+}
+
 #[test]
 fn nothing_left_is_nothing_to_do() {
     let plant = Plant::new();
