@@ -9,6 +9,7 @@
 //!
 //! Order: `Socket::bind` -> `serve` until told to stop -> the socket is removed.
 
+mod backup;
 mod ca;
 mod client;
 mod clock;
@@ -40,10 +41,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use client::{Client, ClientError};
 pub use messages::{
-    Applied, ApplyRequest, AuthorityReport, CaReport, CertificateReport, ClockReport, Crl, Disabled,
-    FactorReset, ImportReply, ImportRequest, InvitationReport, InviteRequest, Invited, Killed, ListReport,
-    PersonReport, PolicyReport, Problems, Replacement, ResetRequest, Revoked, SessionList, SessionReport,
-    Unlocked, Withdrawn,
+    Applied, ApplyRequest, AuthorityReport, BackupRequest, CaReport, CertificateReport, ClockReport, Crl,
+    Disabled, FactorReset, ImportReply, ImportRequest, InvitationReport, InviteRequest, Invited, Killed,
+    ListReport, PersonReport, PolicyReport, Problems, Replacement, ResetRequest, Revoked, SessionList,
+    SessionReport, Unlocked, Withdrawn,
 };
 use refusal::Refusal;
 
@@ -137,6 +138,7 @@ fn router(office: Arc<Office>) -> Router {
         .route("/v1/policy", get(policy::status))
         .route("/v1/policy/preview", get(policy::preview))
         .route("/v1/policy/apply", post(policy::apply))
+        .route("/v1/backup", post(backup::backup))
         .route("/v1/clock", get(clock::status))
         .route("/v1/clock/accept", post(clock::accept))
         .fallback(async || Refusal::no_such("page"))

@@ -98,6 +98,10 @@ pub enum Kind {
     FactorAsked,
     /// It was shown.
     FactorShown,
+    /// A backup was made of all that makes this gateway.
+    BackedUp,
+    /// This gateway was put back from a backup.
+    Restored,
     /// An administrator ended a session.
     SessionKilled,
     /// CA, CRL or certificate were read anew.
@@ -327,6 +331,8 @@ impl Event {
             Kind::FactorRemoved => Happening::FactorRemoved,
             Kind::FactorGiven => Happening::FactorGiven,
             Kind::FactorShown => Happening::FactorShown,
+            Kind::BackedUp => Happening::BackedUp,
+            Kind::Restored => Happening::Restored,
             Kind::SessionKilled => Happening::SessionKilled,
             Kind::TlsRefused => Happening::TlsRefused,
             Kind::CrlExpiry => Happening::CrlExpiry,

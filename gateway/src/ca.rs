@@ -34,6 +34,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The longest that an enrolment is under way.
 const UNDER_WAY: SignedDuration = SignedDuration::from_hours(1);
 
+/// The numbers of the authorities in a folder, for a backup of them.
+pub(crate) fn numbers(dir: &Path) -> Result<Vec<u32>, Problem> {
+    authority::numbers(dir, "pem").map(|numbers| numbers.into_iter().collect())
+}
+
+/// Where an authority's certificate (`pem`) or key (`key`) is.
+pub(crate) fn file(dir: &Path, number: u32, ending: &str) -> PathBuf {
+    authority::path(dir, number, ending)
+}
+
 /// A certificate that was signed and that nobody has yet.
 #[derive(Debug, Clone)]
 pub struct Issued {

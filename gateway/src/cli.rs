@@ -6,6 +6,7 @@
 //! configuration or policy invalid, 6 refused by the gateway, 7 unreachable.
 
 mod arguments;
+mod backup;
 mod ca;
 mod check;
 mod enrol;
@@ -69,6 +70,8 @@ where
         Command::Sessions(command) => remote::sessions(&arguments.connection, command),
         Command::Policy(command) => policy::run(&arguments.connection, command),
         Command::Ca(command) => ca::run(&arguments.connection, command),
+        Command::Backup { to, recipient } => backup::back_up(&arguments.connection, &to, &recipient),
+        Command::Restore(wish) => backup::restore(arguments.connection.form(), &wish),
         Command::Clock(command) => remote::clock(&arguments.connection, command),
     }
 }

@@ -11,8 +11,11 @@
 
 mod checks;
 mod enrolment;
+mod named;
 mod units;
 mod written;
+
+pub use named::Named;
 
 use crate::ca::CaSettings;
 use crate::clock::{Clock, SystemClock};
@@ -171,6 +174,9 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, in the order of the file; never empty.
     pub fn load_at(path: &Path, now: Timestamp) -> Result<Self, Vec<Problem>> {
+        if let Some(problem) = crate::backup::unfinished(path) {
+            return Err(vec![problem]);
+        }
         let written = written::read(path).map_err(|problem| vec![problem])?;
         checks::check(path, written, now)
     }

@@ -111,6 +111,12 @@ pub fn judge(seed: &Seed, code: &Code, now: Timestamp) -> Judgement {
     }
 }
 
+/// The largest step whose code can have been accepted by `now`.
+pub fn last_acceptable(now: Timestamp) -> u64 {
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    (seconds / STEP_SECONDS).saturating_add(SKEW.into())
+}
+
 /// The outcome of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verified {

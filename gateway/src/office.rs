@@ -191,6 +191,12 @@ impl Office {
         let mut recovery = found.map_err(|error| failed(&error))?;
         recovery.begin(self).map_err(|error| failed(&error))?;
         *self.recovery.lock().unwrap_or_else(PoisonError::into_inner) = recovery;
+        if let Some(restoration) = self.state.untold_restoration()? {
+            let event = self.audit.event(Kind::Restored);
+            let what = format!("from a backup of {}, at {}", restoration.made, restoration.restored);
+            self.audit.write(&event.what(&what))?;
+            self.state.restoration_told()?;
+        }
         for session in self.state.close_interrupted(self.clock.wall())? {
             let event = self.audit.event(Kind::SessionEnded).session(session);
             self.audit.write(&event.why("interrupted: the gateway stopped while it ran"))?;

@@ -14,6 +14,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use wire::enrolment::InvitationId;
+use zeroize::Zeroizing;
 
 mod certificate;
 mod invitation;
@@ -152,6 +153,14 @@ pub trait State: Send + Sync + fmt::Debug {
     fn apply_policy(&self, snapshot: &PolicySnapshot) -> Result<(), StateError>;
     /// The snapshot that was applied last.
     fn current_policy(&self) -> Result<Option<PolicySnapshot>, StateError>;
+
+    /// A consistent copy of all of it, whoever writes meanwhile, in the form
+    /// in which it is put back.
+    fn copy(&self) -> Result<Zeroizing<Vec<u8>>, StateError>;
+    /// That this state was put back from a backup, until it was told.
+    fn untold_restoration(&self) -> Result<Option<Restoration>, StateError>;
+    /// It is an event now.
+    fn restoration_told(&self) -> Result<(), StateError>;
 
     /// The stored clock mark, `None` on the first start.
     fn clock_mark(&self) -> Result<Option<ClockMark>, StateError>;
@@ -364,6 +373,22 @@ pub struct PolicySnapshot {
     pub applied: Timestamp,
     /// By whom: an administrator's name or `first start`.
     pub by: String,
+}
+
+/// A backup that was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restoration {
+    /// When the backup was made.
+    pub made: Timestamp,
+    /// When it was put back.
+    pub restored: Timestamp,
+}
+
+/// What is in a state that was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutBack {
+    /// How many people it knows.
+    pub people: u64,
 }
 
 /// What is stored about the clock.

@@ -56,6 +56,13 @@ pub enum RecipientError {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Recipient(age::x25519::Recipient);
 
+impl Recipient {
+    /// As the library wants it.
+    pub(crate) fn native(&self) -> &dyn age::Recipient {
+        &self.0
+    }
+}
+
 impl FromStr for Recipient {
     type Err = RecipientError;
 
@@ -143,6 +150,11 @@ impl Identity {
         text
     }
 
+    /// As the library wants them.
+    pub(crate) fn natives(&self) -> impl Iterator<Item = &dyn age::Identity> {
+        self.0.iter().map(|identity| identity as &dyn age::Identity)
+    }
+
     /// Whom to encrypt to so that this identity can read.
     pub fn recipients(&self) -> Vec<Recipient> {
         self.0.iter().map(|identity| Recipient(identity.to_public())).collect()
@@ -228,7 +240,7 @@ fn matching(block: &[u8], identity: &Identity) -> Result<Vec<Recipient>, Recipie
 
 /// Count of native stanzas in the header of an age file that is well-formed:
 /// nothing else in it begins a line like one.
-fn native_stanzas(block: &[u8]) -> usize {
+pub(crate) fn native_stanzas(block: &[u8]) -> usize {
     let header = block.split(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"---"));
     header.filter(|line| line.starts_with(b"-> X25519 ")).count()
 }

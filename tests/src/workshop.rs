@@ -112,6 +112,17 @@ impl Workshop {
         Ok(workshop)
     }
 
+    /// A host that has nothing yet, for what is put back there.
+    ///
+    /// # Errors
+    /// If the folder can't be made.
+    pub fn bare() -> anyhow::Result<Self> {
+        let parent = target().join("tmp");
+        fs::create_dir_all(&parent)?;
+        let temporary = tempfile::Builder::new().prefix("b").tempdir_in(parent)?;
+        Ok(Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) })
+    }
+
     /// A workshop in `folder`, which stays; a PKI that is there is replaced.
     ///
     /// # Errors

@@ -74,16 +74,36 @@ impl Client {
         self.ask(Method::POST, page, body.into()).await
     }
 
+    /// Sends something to a page and gets bytes, at most so many.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn fetch(&self, page: &str, body: &impl Serialize, most: usize) -> Result<Bytes, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Answer(error.to_string()))?;
+        self.get_bytes(Method::POST, page, body.into(), most).await
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         page: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
-        let asked = tokio::time::timeout(PATIENCE, self.exchange(method, page, body)).await;
+        let answered = self.get_bytes(method, page, body, LONGEST_ANSWER).await?;
+        serde_json::from_slice(&answered).map_err(|error| ClientError::Answer(error.to_string()))
+    }
+
+    async fn get_bytes(
+        &self,
+        method: Method,
+        page: &str,
+        body: Bytes,
+        most: usize,
+    ) -> Result<Bytes, ClientError> {
+        let asked = tokio::time::timeout(PATIENCE, self.exchange(method, page, body, most)).await;
         let (status, body) = asked.map_err(|_| self.unreachable("no answer in time"))??;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| ClientError::Answer(error.to_string()));
+            return Ok(body);
         }
         let problems = match serde_json::from_slice::<Problems>(&body) {
             Ok(answer) => answer.problems,
@@ -101,6 +121,7 @@ impl Client {
         method: Method,
         page: &str,
         body: Bytes,
+        most: usize,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(error))?;
         let shaken = http1::handshake(TokioIo::new(stream)).await;
@@ -115,7 +136,7 @@ impl Client {
         let answered = async {
             let response = sender.send_request(request).await.map_err(|error| self.unreachable(error))?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+            let body = Limited::new(response.into_body(), most).collect().await;
             Ok((status, body.map_err(|error| ClientError::Answer(error.to_string()))?.to_bytes()))
         };
         tokio::pin!(answered);

@@ -115,6 +115,14 @@ pub struct FactorReset {
     pub otpauth: Option<String>,
 }
 
+/// Asks for a backup.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// The age recipients who can open it.
+    pub recipients: Vec<String>,
+}
+
 /// A running session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SessionReport {

@@ -82,7 +82,7 @@ pub(super) fn read_all(dir: &Path) -> Result<Vec<Authority>, Problem> {
 }
 
 /// The numbers that files with this ending have.
-fn numbers(dir: &Path, ending: &str) -> Result<BTreeSet<u32>, Problem> {
+pub(super) fn numbers(dir: &Path, ending: &str) -> Result<BTreeSet<u32>, Problem> {
     let unreadable = |error: std::io::Error| Problem::new(dir, error.to_string()).key(KEY);
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {
@@ -94,7 +94,8 @@ fn numbers(dir: &Path, ending: &str) -> Result<BTreeSet<u32>, Problem> {
     Ok(found)
 }
 
-fn path(dir: &Path, number: u32, ending: &str) -> PathBuf {
+/// The file of an authority with this ending.
+pub(super) fn path(dir: &Path, number: u32, ending: &str) -> PathBuf {
     dir.join(format!("authority-{number}.{ending}"))
 }
 

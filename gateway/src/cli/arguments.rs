@@ -80,6 +80,23 @@ Examples:
 A gateway with `[policy] require_manifest = true` refuses a folder without a manifest that fits, one with
 `[policy] manifest_key = \"policy.pub\"` a folder that this key did not sign.";
 
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway --socket admin.sock backup --to gateway.backup --recipient age1...
+  gatehouse-gateway --socket admin.sock backup --to gateway.backup --recipient recovery.pub --recipient second.pub
+
+Whoever opens it has every secret of the gateway, its signing key and everybody's second factor among them. Recordings
+and the site log are not in it: copy their folders as they are, nothing in them is ever changed.";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway restore --from gateway.backup --identity recovery.age --config /etc/gatehouse/gateway.toml
+  gatehouse-gateway restore --from gateway.backup --identity recovery.age --config gateway.toml --key signing.pub
+
+Run it as the user whom the gateway runs as. Nothing is overwritten; if it breaks off, run it again. Codes that could
+have been used before the restore are refused, so people wait up to a minute. Who was disabled or lost a factor since the
+backup is in it as before: do that again.";
+
 const CLOCK_EXAMPLES: &str = "\
 Examples:
   gatehouse-gateway --socket admin.sock clock status
@@ -157,6 +174,20 @@ pub(super) enum Command {
     /// The gateway's own certificate authority
     #[command(subcommand, after_help = CA_EXAMPLES)]
     Ca(CaCommand),
+    /// Write all that makes this gateway into one encrypted file: configuration,
+    /// keys, applied policy, state; not its recordings and site log
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup {
+        /// The file, which must not be there yet
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// Who can open it: an age recipient (age1...), or a file of them
+        #[arg(long, value_name = "AGE", required = true)]
+        recipient: Vec<String>,
+    },
+    /// Put a backup back on a host that has none of it, while no gateway runs
+    #[command(after_help = RESTORE_EXAMPLES)]
+    Restore(RestoreArguments),
     /// The clock that sign-ins rely on
     #[command(subcommand, after_help = CLOCK_EXAMPLES)]
     Clock(ClockCommand),
@@ -341,6 +372,24 @@ pub(super) enum PolicyCommand {
     /// running gateway
     #[command(after_help = ACTIONS_EXAMPLES)]
     Actions,
+}
+
+/// `restore`
+#[derive(Debug, Args)]
+pub(super) struct RestoreArguments {
+    /// The backup
+    #[arg(long, value_name = "FILE")]
+    pub(super) from: PathBuf,
+    /// The age identity file that opens it
+    #[arg(long, value_name = "AGE")]
+    pub(super) identity: PathBuf,
+    /// The configuration: where it is there, it says where the files belong;
+    /// otherwise the backup's own takes this place
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Accept only a backup of the gateway with this public signing key
+    #[arg(long, value_name = "PUB")]
+    pub(super) key: Option<PathBuf>,
 }
 
 /// Which policy.

@@ -24,10 +24,18 @@ impl SecretFile {
         Ok(Self { path: path.to_owned(), file: Some(file) })
     }
 
-    /// Writes the secret; the file stays.
-    pub(super) fn fill(mut self, secret: &str) -> Result<(), Failure> {
-        let Some(mut file) = self.file.take() else { return Ok(()) };
-        let written = writeln!(file, "{secret}").and_then(|()| file.sync_all());
+    /// Writes the secret as a line; the file stays.
+    pub(super) fn fill(self, secret: &str) -> Result<(), Failure> {
+        self.fill_with(format!("{secret}\n").as_bytes())
+    }
+
+    /// Writes the secret; the file stays if all of it was written.
+    pub(super) fn fill_with(mut self, secret: &[u8]) -> Result<(), Failure> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let written = file.write_all(secret).and_then(|()| file.sync_all());
+        if written.is_ok() {
+            self.file = None;
+        }
         written.map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", self.path.display())))
     }
 }

@@ -1,5 +1,6 @@
 //! From what is written to what is true, collecting every problem.
 
+use super::named::state_files;
 use super::units::{count, duration, size};
 use super::written::{self, Written};
 use super::{
@@ -32,7 +33,7 @@ pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Con
     let tls = checks.tls(written.tls);
     let policy = checks.policy(written.policy);
     let recording = checks.recording(written.recording);
-    let state = checks.state(written.state);
+    let state = checks.state(&written.state);
     let audit = checks.audit(written.audit);
     let log = checks.log(written.log, &audit, recording.as_ref());
     let admin = checks.admin(written.admin);
@@ -172,16 +173,9 @@ impl Checks<'_> {
         }
     }
 
-    /// Without a word about it the key lies beside the database.
-    fn state(&mut self, state: written::State) -> StateFiles {
-        let database = self.path(&state.database);
+    fn state(&mut self, state: &written::State) -> StateFiles {
+        let StateFiles { database, key } = state_files(self.folder, state);
         self.file_place(&database, "[state] database");
-        let beside = || {
-            let mut name = database.clone().into_os_string();
-            name.push(".key");
-            PathBuf::from(name)
-        };
-        let key = state.key.map_or_else(beside, |key| self.path(&key));
         if key == database {
             self.wrong("[state] key", "is the database itself", "name another file");
         } else if std::fs::symlink_metadata(&key).is_err() {
@@ -361,7 +355,7 @@ impl Checks<'_> {
     }
 }
 
-fn parent(path: &Path) -> &Path {
+pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),

@@ -127,8 +127,12 @@ pub(super) fn read(path: &Path) -> Result<Written, Problem> {
     if length > LONGEST_FILE {
         return Err(Problem::new(path, format!("is longer than {LONGEST_FILE} bytes")));
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    toml::from_str(&text).map_err(|error| {
+    parse(path, &std::fs::read_to_string(path).map_err(unreadable)?)
+}
+
+/// The same of a text that stands, or would stand, in that file.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Written, Problem> {
+    toml::from_str(text).map_err(|error| {
         let problem = Problem::new(path, error.message().replace('\n', ", "));
         match error.span().and_then(|span| text.get(..span.start)) {
             Some(before) => problem.key(&format!("line {}", before.matches('\n').count().saturating_add(1))),

@@ -8,8 +8,8 @@
 use super::{
     Attempt, AuthorityId, CertificateRecord, Change, ClockMark, Enrolment, Failure, Import, Imported,
     Invitation, InvitationRecord, KeyHash, Lock, OpenInvitation, Person, PersonId, PersonRecord,
-    PolicySnapshot, Renewal, Revocation, Serial, SessionEnd, SessionHistory, SessionRow, Standing, State,
-    StateError, StateFiles, StepUse, Vault,
+    PolicySnapshot, PutBack, Renewal, Restoration, Revocation, Serial, SessionEnd, SessionHistory,
+    SessionRow, Standing, State, StateError, StateFiles, StepUse, Vault,
 };
 use crate::factor::Seed;
 use crate::names::{Handle, SessionId};
@@ -22,12 +22,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use wire::enrolment::InvitationId;
+use zeroize::Zeroizing;
 
 mod attempts;
 mod certificates;
 mod index;
 mod invitations;
 mod people;
+mod restoring;
 mod unlocking;
 
 const STEPS: &[M<'static>] = &[
@@ -35,6 +37,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("sqlite/schema-2.sql")),
     M::up(include_str!("sqlite/schema-3.sql")),
     M::up(include_str!("sqlite/schema-4.sql")),
+    M::up(include_str!("sqlite/schema-5.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -81,6 +84,20 @@ impl SqliteState {
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes what was put back from a backup fit for the present: no code that
+    /// could have been used before `restored` counts any more. Leaves the
+    /// database in one file, on stable storage.
+    ///
+    /// # Errors
+    /// [`StateError`], also for a database that is damaged.
+    pub fn put_back(self, restoration: &Restoration) -> Result<PutBack, StateError> {
+        let put_back = self.transact(|transaction| restoring::put_back(transaction, restoration))?;
+        let connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
+        connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+        connection.close().map_err(|(_, error)| StateError::Database(error))?;
+        Ok(put_back)
     }
 
     /// Runs one transaction that holds the write lock from its start. A
@@ -221,6 +238,18 @@ impl State for SqliteState {
 
     fn current_policy(&self) -> Result<Option<PolicySnapshot>, StateError> {
         self.transact(index::current_policy)
+    }
+
+    fn copy(&self) -> Result<Zeroizing<Vec<u8>>, StateError> {
+        restoring::copy(&self.path)
+    }
+
+    fn untold_restoration(&self) -> Result<Option<Restoration>, StateError> {
+        self.transact(restoring::untold)
+    }
+
+    fn restoration_told(&self) -> Result<(), StateError> {
+        self.transact(restoring::told)
     }
 
     fn clock_mark(&self) -> Result<Option<ClockMark>, StateError> {

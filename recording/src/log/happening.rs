@@ -71,11 +71,15 @@ pub enum Happening {
     AuthorityMade,
     /// Somebody who is signed in got no new certificate.
     RenewalRefused,
+    /// A backup of the gateway was made.
+    BackedUp,
+    /// The gateway was put back from a backup.
+    Restored,
 }
 
 impl Happening {
     /// Every happening.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::StrangersRefused,
         Self::SignInRefused,
         Self::SignedIn,
@@ -110,6 +114,8 @@ impl Happening {
         Self::CertificateWithdrawn,
         Self::AuthorityMade,
         Self::RenewalRefused,
+        Self::BackedUp,
+        Self::Restored,
     ];
 
     /// Its number in the log.
@@ -149,6 +155,8 @@ impl Happening {
             Self::CertificateWithdrawn => 32,
             Self::AuthorityMade => 33,
             Self::RenewalRefused => 34,
+            Self::BackedUp => 35,
+            Self::Restored => 36,
         }
     }
 
@@ -164,7 +172,7 @@ mod tests {
     #[test]
     fn numbers_are_single_and_never_change() {
         let codes: Vec<u16> = Happening::ALL.into_iter().map(Happening::code).collect();
-        assert_eq!(codes, (1..=34).collect::<Vec<u16>>());
+        assert_eq!(codes, (1..=36).collect::<Vec<u16>>());
         assert!(Happening::ALL.into_iter().all(|one| Happening::from_code(one.code()) == Some(one)));
         assert_eq!(Happening::from_code(0), None);
     }

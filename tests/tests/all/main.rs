@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails fails the test")]
 
 mod agreement;
+mod backup;
 mod bad_configuration;
 mod crashes;
 mod disk;
