@@ -15,14 +15,15 @@ use crate::enroll::{self, Taking};
 use crate::escape::escape;
 use crate::link::Link;
 use crate::opening::Purpose;
+use crate::passkey::{self, Browser};
 use crate::passphrase::{self, Passphrases, Protection};
-use crate::profile::{Address, Profile};
+use crate::profile::{Address, Profile, UsualFactor};
 use crate::receipts;
 use crate::renew;
 use crate::running::{self, State};
 use crate::screen::Screen;
 use crate::seed::Seed;
-use crate::sign_in::{Codes, sign_in};
+use crate::sign_in::{Means, sign_in};
 use crate::targets::{self, Listing};
 use crate::{Problem, listen};
 
@@ -50,6 +51,11 @@ Examples:
   gatehouse connect press-line/plc7 --ticket W-1042
   gatehouse connect press-line/plc7:plc --listen 127.0.0.1:1502
   gatehouse connect press-line/plc7:plc packaging/plc2:plc --listen 127.0.0.2:502 --listen 127.0.0.3:502";
+
+const FACTOR_EXAMPLES: &str = "\
+Examples:
+  gatehouse factor add --name laptop
+  gatehouse factor add --name \"spare key\" --passkey";
 
 /// Remote maintenance through the plant's gatehouse.
 #[derive(Debug, Parser)]
@@ -102,6 +108,27 @@ enum Command {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
+    },
+    /// Your second factors
+    Factor {
+        #[command(subcommand)]
+        command: FactorCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum FactorCommand {
+    /// Register another passkey. Sign in with one that you have, if you have
+    /// one
+    #[command(after_help = FACTOR_EXAMPLES)]
+    Add {
+        /// What you call it
+        #[arg(long, value_name = "NAME", value_parser = at_most::<64>)]
+        name: String,
+        #[command(flatten)]
+        factor: FactorArguments,
+        #[command(flatten)]
+        key: KeyArguments,
     },
 }
 
@@ -200,13 +227,29 @@ struct ConnectArguments {
 #[derive(Debug, Args)]
 struct FactorArguments {
     /// Make the codes from this seed instead of asking for them
-    #[arg(long, value_name = "SEED_FILE")]
+    #[arg(long, value_name = "SEED_FILE", conflicts_with = "passkey")]
     totp_file: Option<PathBuf>,
+    /// Sign in with a passkey: security key, phone or this machine
+    #[arg(long)]
+    passkey: bool,
+    /// Print the passkey page's address instead of opening a browser; the
+    /// browser has to run on this machine all the same
+    #[arg(long)]
+    no_browser: bool,
 }
 
 impl FactorArguments {
-    fn codes(&self) -> Result<Codes, Problem> {
-        self.totp_file.as_deref().map_or(Ok(Codes::Prompt), |file| Seed::load(file).map(Codes::Seed))
+    const fn browser(&self) -> Browser {
+        if self.no_browser { Browser::Print } else { Browser::Open }
+    }
+
+    fn means(&self, usual: UsualFactor) -> Result<Means, Problem> {
+        let browser = self.browser();
+        if let Some(file) = &self.totp_file {
+            return Seed::load(file).map(Means::Seed);
+        }
+        let passkey = self.passkey || self.no_browser || usual == UsualFactor::Passkey;
+        Ok(if passkey { Means::Passkey(browser) } else { Means::Prompt(browser) })
     }
 }
 
@@ -251,12 +294,18 @@ fn act(arguments: &Arguments, screen: &mut Screen) -> Result<(), Problem> {
         }
         Command::Renew { factor, key } => {
             let profile = key.profile(&arguments.profile, screen)?;
-            block_on(renew::renew(&profile, &factor.codes()?, screen))
+            let means = factor.means(profile.factor)?;
+            block_on(renew::renew(&profile, &means, screen))
         }
         Command::Targets { json, factor, key } => {
             let profile = key.profile(&arguments.profile, screen)?;
-            let codes = factor.codes()?;
-            block_on(list_targets(&profile, &codes, listing(*json), screen))
+            let means = factor.means(profile.factor)?;
+            block_on(list_targets(&profile, &means, listing(*json), screen))
+        }
+        Command::Factor { command: FactorCommand::Add { name, factor, key } } => {
+            let profile = key.profile(&arguments.profile, screen)?;
+            let means = factor.means(profile.factor)?;
+            block_on(add_passkey(&profile, &means, factor.browser(), name, screen))
         }
         Command::Connect(wanted) => {
             let profile = wanted.key.profile(&arguments.profile, screen)?;
@@ -264,7 +313,7 @@ fn act(arguments: &Arguments, screen: &mut Screen) -> Result<(), Problem> {
                 asked: wanted.asked.clone(),
                 listen: wanted.listen.clone(),
                 purpose: Purpose { reason: wanted.reason.clone(), ticket: wanted.ticket.clone() },
-                codes: wanted.factor.codes()?,
+                means: wanted.factor.means(profile.factor)?,
             };
             block_on(connect::connect(&profile, &wish, screen))
         }
@@ -289,16 +338,31 @@ fn block_on(work: impl Future<Output = Result<(), Problem>>) -> Result<(), Probl
 
 async fn list_targets(
     profile: &Profile,
-    codes: &Codes,
+    means: &Means,
     listing: Listing,
     screen: &mut Screen,
 ) -> Result<(), Problem> {
     let link = Link::open(profile).await?;
     let mut control = link.control().await?;
-    sign_in(&mut control, codes, screen).await?;
+    sign_in(&mut control, means, &[], screen).await?;
     let found = targets::ask(&mut control).await?;
     link.close().await;
     targets::show(&found, listing, screen)
+}
+
+async fn add_passkey(
+    profile: &Profile,
+    means: &Means,
+    browser: Browser,
+    name: &str,
+    screen: &mut Screen,
+) -> Result<(), Problem> {
+    let link = Link::open(profile).await?;
+    let mut control = link.control().await?;
+    sign_in(&mut control, means, &[], screen).await?;
+    let added = passkey::register(&mut control, browser, name, screen).await?;
+    link.close().await;
+    screen.answer(&format!("passkey {added} is registered"))
 }
 
 fn show_running(profile: &Path, listing: Listing, screen: &mut Screen) -> Result<(), Problem> {

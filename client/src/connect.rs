@@ -29,7 +29,7 @@ use crate::receipts::Receipts;
 use crate::running::{self, Running, ServiceState, SessionState, State};
 use crate::screen::Screen;
 use crate::sessions::Ledger;
-use crate::sign_in::{Codes, SignedIn, out_of_turn, refusal, sign_in};
+use crate::sign_in::{Means, SignedIn, out_of_turn, refusal, sign_in};
 use crate::status::{self, Connected};
 
 /// How often the status line is brought up to date.
@@ -48,8 +48,8 @@ pub struct Wish {
     pub listen: Vec<SocketAddr>,
     /// Reason and ticket.
     pub purpose: Purpose,
-    /// Where codes come from.
-    pub codes: Codes,
+    /// The second factor.
+    pub means: Means,
 }
 
 /// Connects and stays until the technician or the gateway ends it.
@@ -60,10 +60,11 @@ pub struct Wish {
 pub async fn connect(profile: &Profile, wish: &Wish, screen: &mut Screen) -> Result<(), Problem> {
     let link = Link::open(profile).await?;
     let mut control = link.control().await?;
-    let signed_in = sign_in(&mut control, &wish.codes, screen).await?;
+    let wanted: Vec<String> = wish.asked.iter().map(|asked| asked.target.clone()).collect();
+    let signed_in = sign_in(&mut control, &wish.means, &wanted, screen).await?;
     let interrupt =
         Interrupt::catch().map_err(|source| Problem::Io { what: "signals".to_owned(), source })?;
-    let mut stay = Stay::new(profile, signed_in, interrupt, &wish.codes);
+    let mut stay = Stay::new(profile, signed_in, interrupt, Again::new(&wish.means, wanted));
     let result = stay.run(&link, &mut control, wish, screen).await;
     screen.end_status();
     stay.leave(&mut control, screen).await;
@@ -91,7 +92,7 @@ struct Stay<'a> {
 }
 
 impl<'a> Stay<'a> {
-    fn new(profile: &Profile, signed_in: SignedIn, interrupt: Interrupt, codes: &'a Codes) -> Self {
+    fn new(profile: &Profile, signed_in: SignedIn, interrupt: Interrupt, again: Again<'a>) -> Self {
         let since = Timestamp::now();
         let state = State {
             process: std::process::id(),
@@ -104,7 +105,7 @@ impl<'a> Stay<'a> {
         };
         Self {
             connected: Connected { person: signed_in.person, since, until: signed_in.until },
-            again: Again::new(codes),
+            again,
             ledger: Ledger::default(),
             interrupt,
             running: None,
@@ -181,8 +182,8 @@ impl<'a> Stay<'a> {
             tokio::select! {
                 message = control.receive() => self.take(message?, screen)?,
                 Some(event) = told.recv() => self.channel(event, screen),
-                code = self.again.code() => match code {
-                    Ok(code) => control.send(&ToGateway::Totp { code }).await?,
+                answer = self.again.next() => match answer {
+                    Ok(answer) => control.send(&answer).await?,
                     Err(problem) => screen.remark(&problem.to_string()),
                 },
                 () = self.interrupt.wait() => return Ok(()),
@@ -234,12 +235,13 @@ impl<'a> Stay<'a> {
                 Ok(())
             }
             ToClient::Pong => Ok(()),
-            ToClient::FactorAgain { text, within_s, factors: _ } => {
+            ToClient::FactorAgain { text, within_s, factors } => {
                 screen.end_status();
-                let how = self.again.ask();
+                let how = self.again.ask(&factors);
                 screen.remark(&format!("{}; within {within_s} s: {how}", escape(&text)));
                 Ok(())
             }
+            ToClient::PasskeyPage { url, code, within_s: _ } => self.again.page(&url, &code, screen),
             ToClient::SignedIn { assurance: _, expires_ms } if self.again.is_asked() => {
                 self.again.over();
                 self.connected.until = Timestamp::from_millisecond(expires_ms).unwrap_or(Timestamp::MAX);
@@ -257,6 +259,8 @@ impl<'a> Stay<'a> {
             | ToClient::Targets(_)
             | ToClient::Opened { .. }
             | ToClient::Renewal(_)
+            | ToClient::PasskeyAdded { .. }
+            | ToClient::PasskeyNotAdded { .. }
             | ToClient::NotOpened { .. }) => Err(out_of_turn(&other)),
         }
     }

@@ -101,6 +101,9 @@ async fn opened_session(
             | ToClient::Targets(_)
             | ToClient::FactorAgain { .. }
             | ToClient::Renewal(_)
+            | ToClient::PasskeyPage { .. }
+            | ToClient::PasskeyAdded { .. }
+            | ToClient::PasskeyNotAdded { .. }
             | ToClient::Pong) => return Err(out_of_turn(&other)),
         }
     }

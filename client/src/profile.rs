@@ -29,6 +29,19 @@ struct ProfileFile {
     cert: PathBuf,
     key: PathBuf,
     receipts: Option<PathBuf>,
+    #[serde(default)]
+    factor: UsualFactor,
+}
+
+/// The second factor that is used where the command line does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UsualFactor {
+    /// The person is asked.
+    #[default]
+    Ask,
+    /// A passkey, in the browser.
+    Passkey,
 }
 
 /// Where receipts are kept if the profile does not say: a folder beside it.
@@ -53,6 +66,8 @@ pub struct Profile {
     pub file: PathBuf,
     /// Where receipts are kept.
     pub receipts: PathBuf,
+    /// The usual second factor.
+    pub factor: UsualFactor,
 }
 
 /// The files of a profile.
@@ -169,6 +184,7 @@ impl Profile {
             files,
             file: file.to_owned(),
             receipts,
+            factor: said.factor,
         })
     }
 

@@ -17,7 +17,7 @@ use crate::link::{Control, Link};
 use crate::passphrase::Passphrases;
 use crate::profile::{Profile, point_to};
 use crate::screen::Screen;
-use crate::sign_in::{Codes, out_of_turn, refusal, sign_in};
+use crate::sign_in::{Means, out_of_turn, refusal, sign_in};
 use crate::{Problem, platform};
 
 /// The names that are tried for a new key, `PROFILE-2.key` and so on.
@@ -27,13 +27,13 @@ const MOST_NAMES: u32 = 1000;
 ///
 /// # Errors
 /// [`Problem::Refused`] with the gateway's words, and as a sign-in; [`Problem::Io`] for the new files.
-pub async fn renew(profile: &Profile, codes: &Codes, screen: &mut Screen) -> Result<(), Problem> {
+pub async fn renew(profile: &Profile, means: &Means, screen: &mut Screen) -> Result<(), Problem> {
     let key = NewKey::generate()?;
     let mut new = NewPair::reserve(&profile.file)?;
     write(&new.key, &key.to_pem(profile.passphrase.expose())?)?;
     let link = Link::open(profile).await?;
     let mut control: Control = link.control().await?;
-    sign_in(&mut control, codes, screen).await?;
+    sign_in(&mut control, means, &[], screen).await?;
     control.send(&ToGateway::Renew { request: key.request()? }).await?;
     let chain = issued(&mut control).await?;
     link.close().await;
@@ -74,6 +74,9 @@ async fn issued(control: &mut Control) -> Result<Vec<Vec<u8>>, Problem> {
             | ToClient::NotOpened { .. }
             | ToClient::Notice { .. }
             | ToClient::Checkpoint { .. }
+            | ToClient::PasskeyPage { .. }
+            | ToClient::PasskeyAdded { .. }
+            | ToClient::PasskeyNotAdded { .. }
             | ToClient::FactorAgain { .. }) => return Err(out_of_turn(&other)),
         }
     }

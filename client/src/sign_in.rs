@@ -4,7 +4,8 @@
 //!
 //! Order of events: `Hello`; `Welcome` (the gateway's certificate was checked before, ours is now); a warning if the
 //! two clocks differ; a code, up to [`TRIES`] times where a person types it, and a second one where a seed file gives
-//! them and the first may have been used up by another sign-in in the same time step; `SignedIn`.
+//! them and the first may have been used up by another sign-in in the same time step; or a passkey through the browser
+//! ([`crate::passkey`]); `SignedIn`.
 
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use wire::{Assurance, Code, Factor, Refusal, ToClient, ToGateway, VERSION};
 
 use crate::Problem;
 use crate::escape::escape;
+use crate::hand_over::HandedOver;
 use crate::link::Control;
+use crate::passkey::{self, Browser};
 use crate::screen::Screen;
 use crate::seed::Seed;
 
@@ -24,13 +27,15 @@ const CLOCK_TOLERANCE_S: u64 = 30;
 /// The longest that is waited for the next step of a seed, or because the gateway asks for patience.
 const MOST_PATIENCE_S: u64 = 90;
 
-/// Where codes come from.
+/// The second factor that is to be given.
 #[derive(Debug)]
-pub enum Codes {
-    /// A person at the terminal.
-    Prompt,
-    /// A seed file.
+pub enum Means {
+    /// A person at the terminal: a code, or a passkey where the gateway takes one.
+    Prompt(Browser),
+    /// Codes of a seed file.
     Seed(Seed),
+    /// A passkey.
+    Passkey(Browser),
 }
 
 /// A completed sign-in.
@@ -44,35 +49,35 @@ pub struct SignedIn {
     pub until: Timestamp,
 }
 
-/// Signs in on a fresh control stream.
+/// Signs in on a fresh control stream. `wanted` are the targets that the page of a passkey names.
 ///
 /// # Errors
 /// [`Problem::Refused`] with the gateway's words, [`Problem::Unreachable`] if the line breaks or what answers does
 /// not keep to the protocol, [`Problem::Usage`] if there is no way to get a code.
-pub async fn sign_in(control: &mut Control, codes: &Codes, screen: &mut Screen) -> Result<SignedIn, Problem> {
+pub async fn sign_in(
+    control: &mut Control,
+    means: &Means,
+    wanted: &[String],
+    screen: &mut Screen,
+) -> Result<SignedIn, Problem> {
     let software = format!("gatehouse {}", env!("CARGO_PKG_VERSION"));
     control.send(&ToGateway::Hello { version: VERSION, software }).await?;
-    let person = welcome(control.answer().await?, screen)?;
+    let Welcomed { person, passkeys } = welcome(control.answer().await?, means, screen)?;
     let mut tries: u32 = 0;
     let mut patience = 0;
     loop {
         tries = tries.saturating_add(1);
-        let code = match codes {
-            Codes::Prompt => ask(&person, patience, screen).await?,
-            Codes::Seed(seed) => {
-                tokio::time::sleep(Duration::from_secs(patience)).await;
-                from_seed(seed)?
-            }
-        };
-        control.send(&ToGateway::Totp { code }).await?;
+        let given = give(control, means, &person, passkeys, patience, wanted, screen).await?;
+        control.send(&given.message).await?;
         match control.answer().await? {
             ToClient::SignedIn { assurance, expires_ms } => {
                 control.signed_in();
+                screen.remark(&format!("signed in as {person} with {}", worth(assurance)));
                 let until = Timestamp::from_millisecond(expires_ms).unwrap_or(Timestamp::MAX);
                 return Ok(SignedIn { person, assurance, until });
             }
             ToClient::Refused { code, text, retry_after_s } => {
-                patience = another_try(code, &text, retry_after_s, codes, tries, screen)?;
+                patience = another_try(code, &text, retry_after_s, means, tries, screen)?;
             }
             other @ (ToClient::Welcome { .. }
             | ToClient::Targets(_)
@@ -83,13 +88,77 @@ pub async fn sign_in(control: &mut Control, codes: &Codes, screen: &mut Screen) 
             | ToClient::LogCheckpoint { .. }
             | ToClient::FactorAgain { .. }
             | ToClient::Renewal(_)
+            | ToClient::PasskeyPage { .. }
+            | ToClient::PasskeyAdded { .. }
+            | ToClient::PasskeyNotAdded { .. }
             | ToClient::Pong) => return Err(out_of_turn(&other)),
         }
     }
 }
 
-/// Reads the gateway's first word and gives the person's handle, escaped.
-fn welcome(first: ToClient, screen: &mut Screen) -> Result<String, Problem> {
+/// Whether the gateway takes passkeys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passkeys {
+    Taken,
+    NotTaken,
+}
+
+/// What the gateway's first word told.
+struct Welcomed {
+    /// The person's handle, escaped.
+    person: String,
+    passkeys: Passkeys,
+}
+
+/// A second factor, ready to be sent.
+struct Given {
+    message: ToGateway,
+    /// The browser may still be reading our thanks while the gateway judges.
+    _handed: Option<HandedOver>,
+}
+
+impl Given {
+    fn code(code: Code) -> Self {
+        Self { message: ToGateway::Totp { code }, _handed: None }
+    }
+}
+
+/// Gets the next factor to try.
+async fn give(
+    control: &mut Control,
+    means: &Means,
+    person: &str,
+    passkeys: Passkeys,
+    patience: u64,
+    wanted: &[String],
+    screen: &mut Screen,
+) -> Result<Given, Problem> {
+    let browser = match means {
+        Means::Seed(seed) => {
+            tokio::time::sleep(Duration::from_secs(patience)).await;
+            return from_seed(seed).map(Given::code);
+        }
+        Means::Prompt(browser) => match ask(person, passkeys, patience, screen).await? {
+            Some(code) => return Ok(Given::code(code)),
+            None => browser,
+        },
+        Means::Passkey(browser) => browser,
+    };
+    let handed = passkey::assertion(control, *browser, wanted, screen).await?;
+    Ok(Given { message: passkey::given(&handed)?, _handed: Some(handed) })
+}
+
+/// What a sign-in is worth, in words.
+#[must_use]
+pub const fn worth(assurance: Assurance) -> &'static str {
+    match assurance {
+        Assurance::CertificateAndTotp => "certificate and code (below AAL2: both are things owned)",
+        Assurance::CertificateAndWebauthn => "certificate and passkey (AAL2)",
+    }
+}
+
+/// Reads the gateway's first word.
+fn welcome(first: ToClient, means: &Means, screen: &mut Screen) -> Result<Welcomed, Problem> {
     match first {
         ToClient::Welcome { version, gateway_time_ms, person, factors, banner } => {
             if version != VERSION {
@@ -103,12 +172,17 @@ fn welcome(first: ToClient, screen: &mut Screen) -> Result<String, Problem> {
             if let Some(warning) = clock_warning(gateway_time_ms, Timestamp::now()) {
                 screen.remark(&warning);
             }
-            if !factors.contains(&Factor::Totp) {
-                return Err(Problem::Refused(
-                    "the gateway asks for a second factor that this program cannot give".to_owned(),
-                ));
+            let takes = |factor| factors.contains(&factor);
+            let (possible, what) = match means {
+                Means::Prompt(_) => (takes(Factor::Totp) || takes(Factor::Webauthn), "codes"),
+                Means::Seed(_) => (takes(Factor::Totp), "codes"),
+                Means::Passkey(_) => (takes(Factor::Webauthn), "passkeys"),
+            };
+            if !possible {
+                return Err(Problem::Refused(format!("this gateway takes no {what} as second factor")));
             }
-            Ok(escape(&person))
+            let passkeys = if takes(Factor::Webauthn) { Passkeys::Taken } else { Passkeys::NotTaken };
+            Ok(Welcomed { person: escape(&person), passkeys })
         }
         ToClient::Refused { code, text, retry_after_s: _ } => Err(Problem::Refused(refusal(code, &text))),
         other @ (ToClient::SignedIn { .. }
@@ -120,6 +194,9 @@ fn welcome(first: ToClient, screen: &mut Screen) -> Result<String, Problem> {
         | ToClient::LogCheckpoint { .. }
         | ToClient::FactorAgain { .. }
         | ToClient::Renewal(_)
+        | ToClient::PasskeyPage { .. }
+        | ToClient::PasskeyAdded { .. }
+        | ToClient::PasskeyNotAdded { .. }
         | ToClient::Pong) => Err(out_of_turn(&other)),
     }
 }
@@ -142,24 +219,30 @@ fn another_try(
     code: Refusal,
     text: &str,
     retry_after_s: Option<u32>,
-    codes: &Codes,
+    means: &Means,
     tries: u32,
     screen: &mut Screen,
 ) -> Result<u64, Problem> {
     let Some(asked) = retry_after_s.map(u64::from) else {
         return Err(Problem::Refused(refusal(code, text)));
     };
-    let (most, wait) = match codes {
-        Codes::Prompt => (TRIES, asked),
-        Codes::Seed(seed) => (2, asked.max(seed.until_next_step(unix_seconds()))),
+    let (most, wait) = match means {
+        Means::Prompt(_) => (TRIES, asked),
+        Means::Seed(seed) => (2, asked.max(seed.until_next_step(unix_seconds()))),
+        // What a browser was asked for once is not asked for again unbidden.
+        Means::Passkey(_) => (1, asked),
     };
     if tries >= most || wait > MOST_PATIENCE_S {
         return Err(Problem::Refused(refusal(code, text)));
     }
-    match codes {
-        Codes::Prompt if wait == 0 => screen.remark(&format!("{}; try again", refusal(code, text))),
-        Codes::Prompt => screen.remark(&format!("{}; try again in {wait} s", refusal(code, text))),
-        Codes::Seed(_) => screen.remark(&format!(
+    match means {
+        Means::Prompt(_) | Means::Passkey(_) if wait == 0 => {
+            screen.remark(&format!("{}; try again", refusal(code, text)))
+        }
+        Means::Prompt(_) | Means::Passkey(_) => {
+            screen.remark(&format!("{}; try again in {wait} s", refusal(code, text)))
+        }
+        Means::Seed(_) => screen.remark(&format!(
             "{}: perhaps this one was used already; waiting {wait} s for the next",
             refusal(code, text)
         )),
@@ -190,16 +273,37 @@ pub(crate) fn out_of_turn(message: &ToClient) -> Problem {
         ToClient::LogCheckpoint { .. } => "LogCheckpoint",
         ToClient::FactorAgain { .. } => "FactorAgain",
         ToClient::Renewal(_) => "Renewal",
+        ToClient::PasskeyPage { .. } => "PasskeyPage",
+        ToClient::PasskeyAdded { .. } => "PasskeyAdded",
+        ToClient::PasskeyNotAdded { .. } => "PasskeyNotAdded",
         ToClient::Pong => "Pong",
     };
     Problem::Unreachable(format!("the gateway broke the protocol: `{name}` came out of turn"))
 }
 
 /// Asks at the terminal, without echo, until something is typed that could be a code.
-pub(crate) async fn ask(person: &str, patience: u64, screen: &mut Screen) -> Result<Code, Problem> {
+pub(crate) async fn ask_for_code(person: &str, patience: u64, screen: &mut Screen) -> Result<Code, Problem> {
+    loop {
+        // Nobody is offered a passkey here, so there is no other answer.
+        if let Some(code) = ask(person, Passkeys::NotTaken, patience, screen).await? {
+            return Ok(code);
+        }
+    }
+}
+
+/// The same, and `None` for a passkey instead.
+async fn ask(
+    person: &str,
+    passkeys: Passkeys,
+    patience: u64,
+    screen: &mut Screen,
+) -> Result<Option<Code>, Problem> {
     tokio::time::sleep(Duration::from_secs(patience)).await;
     loop {
-        let prompt = format!("code for {person}: ");
+        let prompt = match passkeys {
+            Passkeys::Taken => format!("code for {person} (empty for a passkey): "),
+            Passkeys::NotTaken => format!("code for {person}: "),
+        };
         let typed = tokio::task::spawn_blocking(move || {
             rpassword::prompt_password(prompt).map(zeroize::Zeroizing::new)
         });
@@ -207,8 +311,11 @@ pub(crate) async fn ask(person: &str, patience: u64, screen: &mut Screen) -> Res
             .await
             .map_err(|error| Problem::Io { what: "the prompt".to_owned(), source: error.into() })?;
         let typed = typed.map_err(|error| not_typed(&error))?;
+        if passkeys == Passkeys::Taken && typed.trim().is_empty() {
+            return Ok(None);
+        }
         match Code::parse(&typed) {
-            Ok(code) => return Ok(code),
+            Ok(code) => return Ok(Some(code)),
             Err(error) => screen.remark(&format!("{error}; try again")),
         }
     }
@@ -219,7 +326,7 @@ fn not_typed(error: &std::io::Error) -> Problem {
     if matches!(error.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::UnexpectedEof) {
         return Problem::Usage("no code was given".to_owned());
     }
-    Problem::Usage(format!("no terminal to ask for the code: use --totp-file ({error})"))
+    Problem::Usage(format!("no terminal to ask for the code: use --passkey or --totp-file ({error})"))
 }
 
 pub(crate) fn from_seed(seed: &Seed) -> Result<Code, Problem> {
@@ -253,7 +360,8 @@ mod tests {
         let mut screen =
             Screen::new(Box::new(std::io::sink()), Box::new(std::io::sink()), crate::screen::Kind::Lines);
         let mut again = |retry, tries| {
-            another_try(Refusal::Factor, "", retry, &Codes::Prompt, tries, &mut screen).is_ok()
+            another_try(Refusal::Factor, "", retry, &Means::Prompt(Browser::Print), tries, &mut screen)
+                .is_ok()
         };
         assert!(again(Some(0), 1));
         assert!(again(Some(60), TRIES - 1));

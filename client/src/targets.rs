@@ -38,6 +38,9 @@ pub async fn ask(control: &mut Control) -> Result<Vec<TargetInfo>, Problem> {
         | ToClient::LogCheckpoint { .. }
         | ToClient::FactorAgain { .. }
         | ToClient::Renewal(_)
+        | ToClient::PasskeyPage { .. }
+        | ToClient::PasskeyAdded { .. }
+        | ToClient::PasskeyNotAdded { .. }
         | ToClient::Pong) => Err(out_of_turn(&other)),
     }
 }

@@ -43,8 +43,8 @@ pub use client::{Client, ClientError};
 pub use messages::{
     Applied, ApplyRequest, AuthorityReport, BackupRequest, CaReport, CertificateReport, ClockReport, Crl,
     Disabled, FactorReset, ImportReply, ImportRequest, InvitationReport, InviteRequest, Invited, Killed,
-    ListReport, PersonReport, PolicyReport, Problems, Replacement, ResetRequest, Revoked, SessionList,
-    SessionReport, Unlocked, Withdrawn,
+    ListReport, PasskeyReport, PersonReport, PolicyReport, Problems, Replacement, ResetRequest, Revoked,
+    SessionList, SessionReport, Unlocked, Withdrawn,
 };
 use refusal::Refusal;
 

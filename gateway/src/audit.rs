@@ -84,6 +84,10 @@ pub enum Kind {
     PolicyFolder,
     /// A key was mapped to a person.
     PersonImported,
+    /// A passkey was registered for a person.
+    PasskeyAdded,
+    /// A passkey was to be registered and was not.
+    PasskeyRefused,
     /// A person was disabled.
     PersonDisabled,
     /// A person was enabled.
@@ -318,7 +322,7 @@ impl Event {
             | Kind::TlsReloaded
             | Kind::ListsSigned => return None,
             Kind::StrangersRefused => Happening::StrangersRefused,
-            Kind::SignInRefused => Happening::SignInRefused,
+            Kind::SignInRefused | Kind::PasskeyRefused => Happening::SignInRefused,
             Kind::SignedIn => Happening::SignedIn,
             Kind::SignedOut => Happening::SignedOut,
             Kind::SessionRefused => Happening::SessionRefused,
@@ -329,7 +333,7 @@ impl Event {
             Kind::PersonEnabled => Happening::PersonEnabled,
             Kind::PersonUnlocked => Happening::PersonUnlocked,
             Kind::FactorRemoved => Happening::FactorRemoved,
-            Kind::FactorGiven => Happening::FactorGiven,
+            Kind::FactorGiven | Kind::PasskeyAdded => Happening::FactorGiven,
             Kind::FactorShown => Happening::FactorShown,
             Kind::BackedUp => Happening::BackedUp,
             Kind::Restored => Happening::Restored,

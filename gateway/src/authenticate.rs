@@ -6,18 +6,20 @@
 //! the wire, in bytes, in close code and in time; the audit event tells which.
 //!
 //! Order: control stream -> Hello -> clock and version -> Welcome -> up to
-//! [`ATTEMPTS`] codes -> [`Authenticated`] -> SignedIn, all within one deadline.
+//! [`ATTEMPTS`] codes or passkeys -> [`Authenticated`] -> SignedIn, all within
+//! one deadline.
+
+mod factors;
 
 use crate::accept::{Accepted, Place};
 use crate::audit::{Event, Kind};
 use crate::clock::Standing as ClockStanding;
 use crate::desk::{Desk, DeskError};
-use crate::factor::{self, Rejection, Verified};
 use crate::office::Office;
 use crate::presence::Presence;
 use crate::quic::Connection;
 use crate::sessions::{SignIn, SignInPlace};
-use crate::state::{KeyHash, Lock, Person, PersonId, Serial, Standing};
+use crate::state::{KeyHash, Person, Serial};
 use authz::{Assurance, Handle};
 use jiff::Timestamp;
 use session::EndCause;
@@ -28,8 +30,12 @@ use tokio::time::{Instant, timeout_at};
 use wire::{CloseCode, Factor, Refusal, ToClient, ToGateway};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Codes that one connection may try.
+/// Codes and passkeys that one connection may try.
 pub const ATTEMPTS: u32 = 3;
+
+/// How long a second factor counts as fresh: long enough to go on with what
+/// needs one, too short to find an unlocked desk.
+const FRESH: Duration = Duration::from_secs(5 * 60);
 
 /// An answer to a code leaves no sooner than this after the code came, so that
 /// the time it takes does not tell who is known.
@@ -43,7 +49,10 @@ const SIGN_IN_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(12)
 #[derive(Debug)]
 pub struct Authenticated {
     person: Person,
+    key: KeyHash,
     assurance: Assurance,
+    /// Monotonic time.
+    proven_at: Duration,
     source: SocketAddr,
     expires: (Timestamp, EndCause),
     connection: Connection,
@@ -68,9 +77,20 @@ impl Authenticated {
         &self.person.handle
     }
 
-    /// The person's number in the state.
-    pub fn id(&self) -> PersonId {
-        self.person.id
+    /// The person as the state had it when the factor was proven.
+    pub fn record(&self) -> &Person {
+        &self.person
+    }
+
+    /// The key of the certificate that was shown.
+    pub fn key(&self) -> KeyHash {
+        self.key
+    }
+
+    /// Whether the second factor was given a moment before `now`, monotonic
+    /// time.
+    pub fn is_fresh(&self, now: Duration) -> bool {
+        now.saturating_sub(self.proven_at) < FRESH
     }
 
     /// With which factors.
@@ -148,6 +168,25 @@ struct Certificate {
     not_after: Timestamp,
 }
 
+/// Whoever holds a certificate, before the second factor.
+struct Stranger<'a> {
+    accepted: &'a Accepted,
+    /// Whose key it is; `None` if nobody's.
+    person: Option<Person>,
+    key: KeyHash,
+    /// The name in the certificate, for greeting.
+    name: &'a str,
+}
+
+/// A person whose second factor holds. Made by [`factors::ask`] only.
+struct Proof {
+    person: Person,
+    key: KeyHash,
+    assurance: Assurance,
+    /// What the passkey is called.
+    with: Option<String>,
+}
+
 /// Asks who this is until it is proven or refused.
 ///
 /// # Errors
@@ -179,14 +218,15 @@ async fn prove(
     let key = certificate.key;
     let person = office.blocking(move |office| office.state.person_by_key(&key)).await;
     let person = person.map_err(|why| fail(office, desk, &accepted, &why))?;
-    let person = factor_of(office, desk, &accepted, person, key).await?;
+    let stranger = Stranger { accepted: &accepted, person, key, name: &certificate.name };
+    let proof = factors::ask(office, desk, &stranger).await?;
     let lasts = office.clock.wall() + SIGN_IN_LASTS;
     let expires = if certificate.not_after < lasts {
         (certificate.not_after, EndCause::CertificateExpired)
     } else {
         (lasts, EndCause::GrantExpired)
     };
-    admit(office, desk, accepted, person, expires).await
+    admit(office, desk, accepted, proof, expires).await
 }
 
 /// Hello and Welcome: versions agree and the gateway trusts its clock.
@@ -219,81 +259,15 @@ async fn greet(
         // The certificate's own name: it greets and decides nothing, so the
         // unknown hear what the known hear.
         person: certificate.name.clone(),
-        factors: vec![Factor::Totp],
+        // What this gateway takes, the same for everybody: what a person has
+        // is not told.
+        factors: match office.relying_party {
+            Some(_) => vec![Factor::Webauthn, Factor::Totp],
+            None => vec![Factor::Totp],
+        },
         banner: None,
     });
     Ok(())
-}
-
-/// Judges codes until one fits the person or the attempts are over.
-async fn factor_of(
-    office: &Arc<Office>,
-    desk: &mut Desk,
-    accepted: &Accepted,
-    person: Option<Person>,
-    key: KeyHash,
-) -> Result<Person, NotSignedIn> {
-    for attempt in 1..=ATTEMPTS {
-        let ToGateway::Totp { code } = desk.hear().await? else {
-            return Err(refuse(desk, Refusal::SignInFirst));
-        };
-        let answer_at = Instant::now() + ANSWER_AFTER;
-        let why = match judge(office, accepted, person.clone(), code.as_str().to_owned()).await {
-            Ok(Judged::Proven(person)) => return Ok(person),
-            Ok(Judged::Not(why)) => why,
-            Err(why) => return Err(fail(office, desk, accepted, &why)),
-        };
-        note(office, accepted, person.as_ref(), key, &why);
-        tokio::time::sleep_until(answer_at).await;
-        if attempt < ATTEMPTS {
-            desk.say(&told(Refusal::Factor, Some(0)));
-        }
-    }
-    Err(refuse(desk, Refusal::Factor))
-}
-
-enum Judged {
-    Proven(Person),
-    Not(String),
-}
-
-/// Judges one code; the state counts it before it is compared.
-async fn judge(
-    office: &Arc<Office>,
-    accepted: &Accepted,
-    person: Option<Person>,
-    code: String,
-) -> Result<Judged, String> {
-    let Some(person) = person else { return Ok(Judged::Not("unknown certificate".to_owned())) };
-    let now = office.clock.wall();
-    let id = person.id;
-    let verified = office.blocking(move |office| factor::verify(&*office.state, id, &code, now)).await?;
-    tell_of_a_lock(office, accepted, &person, &verified);
-    Ok(match (verified, person.standing) {
-        (Verified::Accepted { .. }, Standing::Enabled) => Judged::Proven(person),
-        (Verified::Accepted { .. }, Standing::Disabled) => Judged::Not("the person is disabled".to_owned()),
-        (Verified::Refused { why, lock }, _) => {
-            if let Rejection::OtherStep { ahead } = why {
-                let person = &person.handle;
-                office.audit.alarm().raise(&format!(
-                    "a code of {person} fits {ahead} steps of 30 s beside now: check both clocks"
-                ));
-            }
-            Judged::Not(format!("{why}; {lock}"))
-        }
-    })
-}
-
-/// A failure that locks is an event of its own; attempts while it is locked
-/// are refusals like any other.
-fn tell_of_a_lock(office: &Office, accepted: &Accepted, person: &Person, verified: &Verified) {
-    let Verified::Refused { why, lock } = verified else { return };
-    let begins = *why != Rejection::Locked && *lock != Lock::None;
-    if begins {
-        let event = office.audit.event(Kind::PersonLocked).person(&person.handle);
-        let event = event.source(accepted.source.ip()).what(&lock.to_string());
-        office.audit.tell(&event.why(&why.to_string()));
-    }
 }
 
 /// Enters the sign-in into the house, and only then lets it in.
@@ -301,9 +275,10 @@ async fn admit(
     office: &Arc<Office>,
     desk: &mut Desk,
     accepted: Accepted,
-    person: Person,
+    proof: Proof,
     expires: (Timestamp, EndCause),
 ) -> Result<Authenticated, NotSignedIn> {
+    let Proof { person, key, assurance, with } = proof;
     let (source, since) = (accepted.source, office.clock.wall());
     let (handle, factors, chain) = (person.handle.clone(), person.factors, accepted.chain.clone());
     let entry = SignIn { person: handle, source, since, factors, chain };
@@ -318,9 +293,9 @@ async fn admit(
         return Err(refuse(desk, Refusal::Factor));
     }
     let certificate = shown(&accepted).ok_or_else(|| refuse(desk, Refusal::Certificate))?;
-    let assurance = Assurance::CertificateAndTotp;
     let event = office.audit.event(Kind::SignedIn).person(&person.handle).source(source.ip());
-    if let Err(error) = office.audit.commit(&event.what(&assurance.to_string())).await {
+    let what = with.map_or_else(|| assurance.to_string(), |name| format!("{assurance}: {name}"));
+    if let Err(error) = office.audit.commit(&event.what(&what)).await {
         return Err(fail(office, desk, &accepted, &error.to_string()));
     }
     desk.widen();
@@ -330,9 +305,12 @@ async fn admit(
     });
     let Accepted { connection, place, .. } = accepted;
     let presence = Presence::new(Arc::clone(&office.clock), office.config.limits.presence);
+    let proven_at = office.clock.monotonic();
     Ok(Authenticated {
         person,
+        key,
         assurance,
+        proven_at,
         source,
         expires,
         connection,

@@ -99,9 +99,11 @@ fn exit_of(error: &RunError) -> Exit {
             | OfficeError::Ca(_)
             | OfficeError::Audit(_)
             | OfficeError::Log(_)
+            | OfficeError::Passkeys(_)
             | OfficeError::Syslog(_),
         )
         | RunError::Listen { .. }
+        | RunError::Page(_)
         | RunError::Admin { .. }
         | RunError::Start(_)
         | RunError::Thread(_) => Exit::Usage,

@@ -57,8 +57,25 @@ pub struct Config {
     pub ca: Option<CaSettings>,
     /// Where people enrol, if they do.
     pub enrolment: Option<EnrolmentSettings>,
+    /// Passkeys; without it there are none.
+    pub webauthn: Option<WebauthnSettings>,
     /// Every bound.
     pub limits: Limits,
+}
+
+/// `[webauthn]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebauthnSettings {
+    /// The TCP address of the page.
+    pub listen: SocketAddr,
+    /// The page's certificate and what leads to its CA, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM, readable by nobody else.
+    pub key: PathBuf,
+    /// The domain that passkeys are bound to, for ever.
+    pub relying_party: String,
+    /// Where browsers reach the page.
+    pub origin: crate::passkey::Origin,
 }
 
 /// `[policy]`.

@@ -99,6 +99,14 @@ impl Plant {
         self.write("gateway.toml", &text.replace(from, to));
     }
 
+    /// Adds passkeys to the configuration; the page's name is `localhost`.
+    pub(crate) fn with_passkeys(self) -> Self {
+        let section = "[webauthn]\nlisten = \"127.0.0.1:0\"\ncert = \"gateway.pem\"\nkey = \"gateway.key\"\n\
+                       rp_id = \"localhost\"\norigin = \"https://localhost:8443\"\n[limits]";
+        self.configure("[limits]", section);
+        self
+    }
+
     pub(crate) fn issue(&self, serial: u64, purpose: Purpose, days: i64) -> Issued {
         issue(&self.authority, serial, purpose, self.clock.wall(), days)
     }

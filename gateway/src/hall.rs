@@ -13,7 +13,8 @@ use crate::authenticate::Authenticated;
 use crate::authorize::{NotOpened, Wish};
 use crate::desk::{Desk, DeskError, Speaker};
 use crate::office::Office;
-use crate::presence::{Answer, Asking, Look};
+use crate::passkey::Registrar;
+use crate::presence::{Answer, Asking, Given, Look};
 use crate::proxy::Ended;
 use crate::quic::{ReceiveStream, SendStream};
 use crate::record::Tally;
@@ -21,7 +22,7 @@ use crate::renewal;
 use crate::session;
 use crate::sessions::{EndOrder, SessionInfo, SessionPlace};
 use crate::state::{SessionEnd, SessionRow};
-use authz::Grant;
+use authz::{Assurance, Grant};
 use bytes::BytesMut;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -77,6 +78,7 @@ struct Hall {
     proofs: JoinSet<Answer>,
     /// The certificate that is being issued.
     renewals: JoinSet<Renewal>,
+    registrar: Registrar,
 }
 
 /// Serves one signed-in connection until it is over.
@@ -84,7 +86,8 @@ pub async fn receive(office: Arc<Office>, who: Arc<Authenticated>, mut desk: Des
     let speaker = desk.speaker();
     let (sessions, passes, headers) = (HashMap::new(), JoinSet::new(), JoinSet::new());
     let (proofs, renewals) = (JoinSet::new(), JoinSet::new());
-    let mut hall = Hall { office, who, speaker, sessions, passes, headers, proofs, renewals };
+    let registrar = Registrar::new(Arc::clone(&office), Arc::clone(&who), speaker.clone());
+    let mut hall = Hall { office, who, speaker, sessions, passes, headers, proofs, renewals, registrar };
     let why = hall.serve(&mut desk).await;
     hall.leave(why).await;
     desk.leave(why.code()).await;
@@ -166,18 +169,26 @@ impl Hall {
                 }
             }
             ToGateway::Ping => self.speaker.say(&ToClient::Pong),
-            ToGateway::Totp { code } => {
-                let (office, who) = (Arc::clone(&self.office), Arc::clone(&self.who));
-                let code = code.as_str().to_owned();
-                // Each that is spawned ends at once unless the factor is asked for.
-                if self.proofs.is_empty() {
-                    self.proofs.spawn(async move { who.presence().judge(&office, &who, code).await });
-                }
+            ToGateway::Totp { code } => self.judge(Given::Code(code.as_str().to_owned())),
+            ToGateway::BeginPasskey { loopback, wanted } => self.registrar.begin_again(loopback, &wanted),
+            ToGateway::Assertion { json } => {
+                self.judge(Given::Passkey { ceremony: self.registrar.take_again(), json });
             }
             ToGateway::Renew { request } => self.renew(request),
+            ToGateway::BeginRegistration { loopback, name } => self.registrar.begin(loopback, name),
+            ToGateway::Registration { json } => self.registrar.finish(json),
             ToGateway::Hello { .. } => {
                 tracing::debug!("a sign-in message after the sign-in changes nothing");
             }
+        }
+    }
+
+    /// Judges what was given because the factor was asked for.
+    fn judge(&mut self, given: Given) {
+        let (office, who) = (Arc::clone(&self.office), Arc::clone(&self.who));
+        // Each that is spawned ends at once unless the factor is asked for.
+        if self.proofs.is_empty() {
+            self.proofs.spawn(async move { who.presence().judge(&office, &who, given).await });
         }
     }
 
@@ -195,7 +206,11 @@ impl Hall {
                 self.speaker.say(&ToClient::FactorAgain {
                     text: due.to_string(),
                     within_s: u32::try_from(within.as_secs()).unwrap_or(u32::MAX),
-                    factors: vec![Factor::Totp],
+                    // The one of the sign-in, so that it stays worth the same.
+                    factors: vec![match self.who.assurance() {
+                        Assurance::CertificateAndTotp => Factor::Totp,
+                        Assurance::CertificateAndWebauthn => Factor::Webauthn,
+                    }],
                 });
             }
             Look::GiveUp => self.give_up(),

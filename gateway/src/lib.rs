@@ -41,6 +41,7 @@ mod fixture;
 pub mod hall;
 pub mod names;
 pub mod office;
+pub mod passkey;
 pub mod places;
 pub mod policy;
 pub mod presence;

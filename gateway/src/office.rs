@@ -9,6 +9,7 @@ use crate::ca::{CaError, IssuingCa};
 use crate::clock::{Clock, SystemClock, Warden};
 use crate::config::Config;
 use crate::enrolment::Reception;
+use crate::passkey::{NoRelyingParty, RelyingParty};
 use crate::policy::{PolicyError, PolicyHolder};
 use crate::problem::Problem;
 use crate::sessions::{EndOrder, Registry, SignIn};
@@ -41,6 +42,8 @@ pub struct Office {
     pub tls: Arc<Reloader>,
     /// Where people enrol.
     pub reception: Reception,
+    /// Who asks for passkeys; `None` where none are configured.
+    pub relying_party: Option<RelyingParty>,
     /// The policy in force.
     pub policy: PolicyHolder,
     /// Who is in the house.
@@ -72,6 +75,9 @@ pub enum OfficeError {
     /// The site log.
     #[error("the site log: {0}")]
     Log(String),
+    /// Passkeys.
+    #[error(transparent)]
+    Passkeys(#[from] NoRelyingParty),
     /// The socket for alarms.
     #[error("[audit] syslog: {0}")]
     Syslog(std::io::Error),
@@ -110,6 +116,11 @@ impl Office {
         let tls = Reloader::open(config.tls.clone(), config.limits.windows(), Arc::clone(&clock), ca.clone());
         let tls = Arc::new(tls.map_err(OfficeError::Config)?);
         let warden = Warden::open(Arc::clone(&clock), Arc::clone(&state))?;
+        let party = config
+            .webauthn
+            .as_ref()
+            .map(|settings| RelyingParty::open(settings, &*state, Arc::clone(&clock)));
+        let relying_party = party.transpose()?;
         let policy = PolicyHolder::open(config.policy.clone(), Arc::clone(&state), Arc::clone(&audit))?;
         let registry = Registry::new(config.limits.bounds());
         let (recovery, heartbeat) = (Mutex::default(), Heartbeat::default());
@@ -124,6 +135,7 @@ impl Office {
             ca,
             tls,
             reception,
+            relying_party,
             policy,
             registry,
             recovery,

@@ -16,6 +16,8 @@ use crate::authenticate::{ATTEMPTS, Authenticated};
 use crate::clock::Clock;
 use crate::factor::{self, Rejection, Verified};
 use crate::office::Office;
+use crate::passkey::{self, SignInCeremony};
+use authz::Assurance;
 use session::{Call, Due, PresenceLimits};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,6 +88,21 @@ pub enum Look {
     GiveUp,
 }
 
+/// What a person gave when asked again.
+#[derive(Debug)]
+pub enum Given {
+    /// A one-time code.
+    Code(String),
+    /// The answer of a page, with the ceremony that this connection had asked
+    /// for; `None` if there was none.
+    Passkey {
+        /// Taken by this answer.
+        ceremony: Option<SignInCeremony>,
+        /// The assertion.
+        json: String,
+    },
+}
+
 /// What a code was worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -147,23 +164,26 @@ impl Presence {
         }
     }
 
-    /// Judges a code of the person who signed in; each is an event.
-    pub async fn judge(&self, office: &Arc<Office>, who: &Authenticated, code: String) -> Answer {
+    /// Judges what the person who signed in gave; each is an event. It has to be
+    /// a factor like the first one, or a sign-in would be worth more than what
+    /// keeps it alive.
+    pub async fn judge(&self, office: &Arc<Office>, who: &Authenticated, given: Given) -> Answer {
         if !self.begin_judging() {
             return Answer::OutOfTurn;
         }
         let answer_at = tokio::time::Instant::now() + ANSWER_AFTER;
-        let (person, now) = (who.id(), office.clock.wall());
-        let judged = office.blocking(move |office| factor::verify(&*office.state, person, &code, now)).await;
-        let why = match judged {
-            Ok(Verified::Accepted { .. }) => None,
-            Ok(Verified::Refused { why, lock }) => {
-                if let Rejection::OtherStep { ahead } = why {
-                    let text = format!("a code of {} fits {ahead} steps of 30 s beside now", who.person());
-                    office.audit.alarm().raise(&format!("{text}: check both clocks"));
-                }
-                Some(format!("asked again: {why}; {lock}"))
+        let judged = match (given, who.assurance()) {
+            (Given::Code(code), Assurance::CertificateAndTotp) => judge_code(office, who, code).await,
+            (Given::Passkey { ceremony, json }, Assurance::CertificateAndWebauthn) => {
+                judge_passkey(office, who, ceremony, json).await
             }
+            (Given::Code(_), Assurance::CertificateAndWebauthn)
+            | (Given::Passkey { .. }, Assurance::CertificateAndTotp) => {
+                Ok(Some("another factor than at the sign-in".to_owned()))
+            }
+        };
+        let why = match judged {
+            Ok(why) => why.map(|why| format!("asked again: {why}")),
             Err(failed) => {
                 office.audit.alarm().raise(&failed);
                 Some(failed)
@@ -212,6 +232,48 @@ impl Presence {
         watch.pure.active(Duration::from_millis(self.active.load(Ordering::Relaxed)));
         work(&mut watch, self.clock.monotonic())
     }
+}
+
+/// `None`: the code holds.
+async fn judge_code(
+    office: &Arc<Office>,
+    who: &Authenticated,
+    code: String,
+) -> Result<Option<String>, String> {
+    let (person, now) = (who.record().id, office.clock.wall());
+    let verify = move |office: &Office| factor::verify(&*office.state, person, &code, now);
+    Ok(match office.blocking(verify).await? {
+        Verified::Accepted { .. } => None,
+        Verified::Refused { why, lock } => {
+            if let Rejection::OtherStep { ahead } = why {
+                let text = format!("a code of {} fits {ahead} steps of 30 s beside now", who.person());
+                office.audit.alarm().raise(&format!("{text}: check both clocks"));
+            }
+            Some(format!("{why}; {lock}"))
+        }
+    })
+}
+
+/// `None`: the passkey holds.
+async fn judge_passkey(
+    office: &Arc<Office>,
+    who: &Authenticated,
+    ceremony: Option<SignInCeremony>,
+    json: String,
+) -> Result<Option<String>, String> {
+    let (person, now) = (who.record().id, office.clock.wall());
+    let verify = move |office: &Office| {
+        let party = office.relying_party.as_ref().ok_or("no passkeys are configured")?;
+        let verified = passkey::verify(&*office.state, party, person, ceremony, &json, now);
+        verified.map_err(|error| error.to_string())
+    };
+    Ok(match office.blocking(verify).await? {
+        passkey::Verified::Accepted { .. } => None,
+        passkey::Verified::Refused { why, lock } => {
+            passkey::tell_of_a_copy(office, who.person(), &why);
+            Some(format!("{why}; {lock}"))
+        }
+    })
 }
 
 fn note(audit: &Audit, who: &Authenticated, refused: Option<&str>) -> Result<(), AuditError> {

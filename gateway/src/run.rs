@@ -1,9 +1,10 @@
-//! A gateway that runs: six threads around one office.
+//! A gateway that runs: its threads around one office.
 //!
 //! `data` carries the QUIC endpoint and all sessions on a single-threaded
 //! runtime; `admin` answers on the Unix socket; `rounds` looks at files and
-//! clock; `enrolment` serves people who were invited; `space` looks at the room
-//! for recordings; `watchdog` sees whether the data path moves. If one of them ends unasked, all end: a gateway without revocation
+//! clock; `enrolment` serves people who were invited; `page` shows the passkey
+//! page where one is configured; `space` looks at the room for recordings;
+//! `watchdog` sees whether the data path moves. If one of them ends unasked, all end: a gateway without revocation
 //! or without an administrator's kill is not left running.
 //!
 //! Order of a start: office (files, state, policy), admin socket, UDP socket,
@@ -16,6 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::enrolment;
 use crate::office::{Office, OfficeError};
+use crate::passkey;
 use crate::policy::watch_folder;
 use crate::quic::Endpoint;
 use crate::rounds;
@@ -58,6 +60,9 @@ pub enum RunError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The passkey page's address or certificate.
+    #[error("{0}")]
+    Page(String),
     /// A thread or runtime could not be made.
     #[error("starting: {0}")]
     Start(#[from] io::Error),
@@ -120,6 +125,9 @@ impl Running {
         let socket = Socket::bind(&path).map_err(|source| RunError::Admin { path, source })?;
         let bind = || UdpSocket::bind(listen).and_then(|udp| Ok((udp.local_addr()?, udp)));
         let (address, udp) = bind().map_err(|source| RunError::Listen { address: listen, source })?;
+        let settings = office.config.webauthn.as_ref();
+        let page = settings.map(|settings| passkey::Bound::bind(settings, office.clock.wall()));
+        let page = page.transpose().map_err(RunError::Page)?;
         let started = office.audit.event(Kind::GatewayStarted).what(&format!("listening on {address}"));
         office.audit.write(&started).map_err(OfficeError::from)?;
         office.reception.gateway_listens(address);
@@ -148,6 +156,11 @@ impl Running {
         })?;
         let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
         let admin = thread("admin", ending, move || runtime(4)?.block_on(socket.serve(shared, token)))?;
+        let page = page.map(|bound| {
+            let (shared, token, ending) = (Arc::clone(&office), over.clone(), stop.drain.clone());
+            thread("page", ending, move || runtime(1)?.block_on(passkey::serve(shared, bound, token)))
+        });
+        let page = page.transpose()?;
         let (shared, wishes, ending) = (Arc::clone(&office), stop.clone(), over.clone());
         let data = thread("data", ending, move || {
             let runtime = runtime(BLOCKING_THREADS)?;
@@ -156,13 +169,14 @@ impl Running {
             runtime.shutdown_timeout(GIVEN_UP_WITHIN);
             drained
         })?;
-        let others = vec![
+        let mut others = vec![
             ("rounds", rounds),
             ("watchdog", watchdog),
             ("enrolment", enrolment),
             ("space", space),
             ("admin", admin),
         ];
+        others.extend(page.map(|page| ("page", page)));
         Ok(Self { office, address, stop, over, data, others })
     }
 

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 mod certificate;
 mod invitation;
 mod locks;
+mod passkey;
 mod sqlite;
 mod vault;
 
@@ -29,6 +30,9 @@ pub use invitation::{
     ConfirmedFactor, Enrolment, Invitation, InvitationRecord, KnownInvitee, OpenInvitation,
 };
 pub use locks::{FREE_ATTEMPTS, Lock, PERMANENT_AFTER, lock_after};
+pub use passkey::{
+    Count, CredentialId, MOST_PASSKEYS, NewPasskey, PasskeyAcceptance, PasskeyRecord, PasskeyUse,
+};
 pub use sqlite::SqliteState;
 pub use vault::{Place, Sealed, Vault};
 
@@ -138,6 +142,29 @@ pub trait State: Send + Sync + fmt::Debug {
     /// a nearby step is the clock's fault and gives the counted attempt back.
     fn record_failure(&self, person: PersonId, failure: Failure, now: Timestamp) -> Result<Lock, StateError>;
 
+    /// The person's passkeys of all relying parties, the oldest first.
+    fn passkeys(&self, person: PersonId) -> Result<Vec<PasskeyRecord>, StateError>;
+    /// Keeps a passkey that was just registered.
+    ///
+    /// # Errors
+    /// [`StateError::TooManyPasskeys`], [`StateError::PasskeyNameTaken`],
+    /// [`StateError::PasskeyKnown`] if anybody has it already;
+    /// [`StateError::Disabled`]; [`StateError::FactorsReset`] if that came in
+    /// between.
+    fn add_passkey(&self, new: &NewPasskey, now: Timestamp) -> Result<(), StateError>;
+    /// Counts an attempt with a passkey, like [`State::begin_attempt`]: it is a
+    /// failure until [`State::accept_passkey`] says otherwise.
+    fn count_attempt(&self, person: PersonId, now: Timestamp) -> Result<Count, StateError>;
+    /// Uses up an assertion: its counter must be larger than ever before; the
+    /// new one is stored with the success. Durable before it returns.
+    fn accept_passkey(&self, used: &PasskeyUse, now: Timestamp) -> Result<PasskeyAcceptance, StateError>;
+    /// The random bytes that authenticators know the person by; `fresh` if
+    /// there are none yet.
+    fn user_handle(&self, person: PersonId, fresh: [u8; 16]) -> Result<[u8; 16], StateError>;
+    /// The key of invented credential ids, which must not change with a
+    /// restart; `fresh` if there is none yet.
+    fn decoy_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StateError>;
+
     /// Enters a session into the index before anything is dialled for it.
     fn session_started(&self, row: &SessionRow) -> Result<(), StateError>;
     /// Completes a session's row.
@@ -235,8 +262,10 @@ pub struct PersonRecord {
     pub created: Timestamp,
     /// The keys that are mapped to the handle.
     pub keys: Vec<KeyHash>,
-    /// Whether a second factor is stored.
+    /// Whether a seed for codes is stored.
     pub factor: FactorPresence,
+    /// The person's passkeys, the oldest first.
+    pub passkeys: Vec<PasskeyRecord>,
     /// Failed attempts since the last success.
     pub failures: u32,
     /// The lock in force.
@@ -245,13 +274,13 @@ pub struct PersonRecord {
     pub last_sign_in: Option<Timestamp>,
 }
 
-/// Whether a person has a second factor.
+/// Whether a person has a seed for codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FactorPresence {
     /// A TOTP seed is stored.
     Totp,
-    /// Nothing is stored: the person can't sign in.
+    /// None is stored.
     None,
 }
 
@@ -464,4 +493,16 @@ pub enum StateError {
     /// The invitation is not open (any more).
     #[error("the invitation was used, withdrawn or has run out")]
     InvitationOver,
+    /// Nobody has more than [`MOST_PASSKEYS`].
+    #[error("nobody can have more than {MOST_PASSKEYS} passkeys; have one removed first")]
+    TooManyPasskeys,
+    /// The person has one of that name.
+    #[error("there is a passkey named {0} already; choose another name")]
+    PasskeyNameTaken(String),
+    /// What the person was signed in with is gone.
+    #[error("the second factors were reset meanwhile; sign in anew")]
+    FactorsReset,
+    /// The authenticator's credential is registered already.
+    #[error("this passkey is registered already")]
+    PasskeyKnown,
 }

@@ -18,7 +18,7 @@ mod reload;
 mod strict;
 mod trust;
 
-pub(crate) use material::private;
 pub use material::{Files, Material, Prints, recognised};
+pub(crate) use material::{identity_for, private};
 pub use reload::{Current, LOOK_EVERY, Look, Reloader};
 pub use trust::{Trust, Unfit};

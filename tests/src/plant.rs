@@ -216,6 +216,17 @@ impl Technician {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         let process = Process::start("gatehouse connect", command.arg("--totp-file").arg(&self.seed))?;
+        Connection::of(process, targets)
+    }
+}
+
+impl Connection {
+    /// The connection of a client that was started for `targets`, once it
+    /// listens for each.
+    ///
+    /// # Errors
+    /// If a listener does not come up.
+    pub fn of(process: Process, targets: &[&str]) -> anyhow::Result<Self> {
         let mut listeners = Vec::new();
         for target in targets {
             listeners.push(process.wait_for(PATIENCE, |line| {
@@ -223,11 +234,9 @@ impl Technician {
                 service.starts_with(target).then(|| address.parse().ok())?
             })?);
         }
-        Ok(Connection { process, listeners })
+        Ok(Self { process, listeners })
     }
-}
 
-impl Connection {
     /// Where the tool of the first target connects.
     ///
     /// # Panics

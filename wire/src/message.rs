@@ -49,6 +49,38 @@ pub enum ToGateway {
         /// A PKCS#10 request, signed by the new key. Only the key is taken from it.
         request: Der,
     },
+    /// Asks for a page on which a passkey can be used; [`ToClient::PasskeyPage`] answers. It replaces the page that
+    /// this connection was given before.
+    BeginPasskey {
+        /// Where the page is to hand over what it gets.
+        loopback: Loopback,
+        /// The targets that the technician wants, for the page to show; it decides nothing. At most
+        /// [`MOST_WANTED`](crate::MOST_WANTED).
+        #[serde(with = "text::wanted")]
+        wanted: Vec<String>,
+    },
+    /// The second factor: what the page handed over.
+    Assertion {
+        /// The `AuthenticationResponseJSON` (WebAuthn level 3, 5.1.8).
+        #[serde(with = "text::assertion")]
+        json: String,
+    },
+    /// After the sign-in: asks for a page on which a new passkey can be registered; [`ToClient::PasskeyPage`] or
+    /// [`ToClient::PasskeyNotAdded`] answers.
+    BeginRegistration {
+        /// Where the page is to hand over what it gets.
+        loopback: Loopback,
+        /// What the person calls the passkey.
+        #[serde(with = "text::name")]
+        name: String,
+    },
+    /// What the page of a registration handed over; [`ToClient::PasskeyAdded`] or [`ToClient::PasskeyNotAdded`]
+    /// answers.
+    Registration {
+        /// The `RegistrationResponseJSON` (WebAuthn level 3, 5.1.8).
+        #[serde(with = "text::registration")]
+        json: String,
+    },
 }
 
 /// What the gateway says on the control stream.
@@ -157,6 +189,31 @@ pub enum ToClient {
     },
     /// The answer to `Renew`.
     Renewal(Renewal),
+    /// A page on which a passkey can be used or registered, once.
+    PasskeyPage {
+        /// Its address; good for one visit.
+        #[serde(with = "text::explanation")]
+        url: String,
+        /// The short code that the page shows too: the technician compares them.
+        #[serde(with = "text::name")]
+        code: String,
+        /// Seconds until the page and what it gives are worth nothing.
+        within_s: u32,
+    },
+    /// A passkey was registered for this person.
+    PasskeyAdded {
+        /// What it is called.
+        #[serde(with = "text::name")]
+        name: String,
+    },
+    /// No passkey was registered.
+    PasskeyNotAdded {
+        /// The number of the reason.
+        code: Refusal,
+        /// The reason in words.
+        #[serde(with = "text::explanation")]
+        text: String,
+    },
 }
 
 /// What came of the wish for a new certificate.
@@ -313,6 +370,22 @@ pub enum Factor {
     Totp,
     /// A WebAuthn assertion with user verification.
     Webauthn,
+}
+
+/// Where on the technician's own machine the client waits for what a page hands over: a listener on 127.0.0.1 that
+/// takes one request, at a path that nobody else knows.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loopback {
+    /// The TCP port.
+    pub port: u16,
+    /// The path: random, used once.
+    pub nonce: [u8; 16],
+}
+
+impl std::fmt::Debug for Loopback {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Loopback({}, hidden)", self.port)
+    }
 }
 
 /// What a completed sign-in is worth.

@@ -21,8 +21,14 @@ pub const LONGEST_ADDRESS: usize = 260;
 pub const LONGEST_TEXT: usize = 1024;
 /// The longest signed note of a checkpoint, in bytes.
 pub const LONGEST_NOTE: usize = 2048;
+/// The longest WebAuthn assertion, in bytes of JSON: it comes before the sign-in is complete.
+pub const LONGEST_ASSERTION: usize = 3 * 1024;
+/// The longest WebAuthn registration, in bytes of JSON.
+pub const LONGEST_REGISTRATION: usize = 16 * 1024;
 /// The most elements of any list in a message.
 pub const MOST_ITEMS: usize = 1024;
+/// The most targets that a page names.
+pub const MOST_WANTED: usize = 8;
 
 /// The longest beginning of `text` that has at most `longest` bytes and ends between characters; `...` takes the
 /// place of what was cut off.
@@ -87,6 +93,10 @@ bounded! {
     address(LONGEST_ADDRESS, refuse_longer);
     /// A signed note.
     note(LONGEST_NOTE, refuse_longer);
+    /// A WebAuthn assertion.
+    assertion(LONGEST_ASSERTION, refuse_longer);
+    /// A WebAuthn registration.
+    registration(LONGEST_REGISTRATION, refuse_longer);
 }
 
 bounded_options! {
@@ -196,6 +206,38 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for BoundedList<T> {
             list.push(element);
         }
         Ok(list)
+    }
+}
+
+/// Target ids, for `#[serde(with = ...)]`: at most [`MOST_WANTED`], each as long as a target id may be.
+pub(crate) mod wanted {
+    use super::*;
+
+    /// A target id within a list.
+    struct Id<'a>(&'a str);
+
+    impl Serialize for Id<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            target::serialize(self.0, serializer)
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct OwnedId(#[serde(with = "target")] String);
+
+    pub(crate) fn serialize<S: Serializer>(wanted: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+        if wanted.len() > MOST_WANTED {
+            return Err(S::Error::custom("a list that is too long"));
+        }
+        serializer.collect_seq(wanted.iter().map(|id| Id(id)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+        let list: Vec<OwnedId> = list::deserialize(deserializer)?;
+        if list.len() > MOST_WANTED {
+            return Err(D::Error::custom("a list that is too long"));
+        }
+        Ok(list.into_iter().map(|id| id.0).collect())
     }
 }
 

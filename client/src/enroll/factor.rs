@@ -14,7 +14,7 @@ use super::{Enrolled, Talk, declined, refused_or_out_of_turn};
 use crate::escape::escape;
 use crate::screen::Screen;
 use crate::seed::Seed;
-use crate::sign_in::{ask, from_seed, unix_seconds};
+use crate::sign_in::{ask_for_code, from_seed, unix_seconds};
 use crate::{Problem, platform};
 
 /// How the second factor is taken.
@@ -130,7 +130,7 @@ fn known(taking: &Taking, person: &str, screen: &mut Screen) -> Result<Source, P
 
 async fn code(source: &Source, person: &str, patience: u64, screen: &mut Screen) -> Result<Code, Problem> {
     match source {
-        Source::Person => ask(person, patience, screen).await,
+        Source::Person => ask_for_code(person, patience, screen).await,
         Source::Seed(seed) => {
             tokio::time::sleep(Duration::from_secs(patience)).await;
             from_seed(seed)

@@ -110,7 +110,7 @@ async fn without_a_terminal_or_a_seed_the_way_out_is_named() {
     let output = soon(child.wait_with_output()).await.unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{told}");
-    assert!(told.contains("use --totp-file"), "{told}");
+    assert!(told.contains("use --passkey or --totp-file"), "{told}");
 }
 
 /// Both ends of a fresh terminal.

@@ -44,8 +44,10 @@ pub struct PersonReport {
     pub handle: String,
     /// Whether sign-in is open.
     pub standing: Standing,
-    /// Whether a second factor is stored.
+    /// Whether a seed for codes is stored.
     pub factor: FactorPresence,
+    /// The person's passkeys, the oldest first.
+    pub passkeys: Vec<PasskeyReport>,
     /// Failures since the last success.
     pub failures: u32,
     /// The lock in force.
@@ -59,6 +61,19 @@ pub struct PersonReport {
     pub last_sign_in: Option<Timestamp>,
     /// How many of the person's connections are signed in now.
     pub signed_in: usize,
+}
+
+/// A passkey as listings show it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PasskeyReport {
+    /// What its owner calls it.
+    pub name: String,
+    /// The domain that it is bound to.
+    pub rp_id: String,
+    /// When it was registered.
+    pub added: Timestamp,
+    /// When it was last accepted.
+    pub last_used: Option<Timestamp>,
 }
 
 /// What disabling or enabling did.

@@ -1,7 +1,8 @@
 //! Persons: import, listings, standing, locks.
 
 use super::messages::{
-    Disabled, FactorReset, ImportReply, ImportRequest, PersonReport, Replacement, ResetRequest, Unlocked,
+    Disabled, FactorReset, ImportReply, ImportRequest, PasskeyReport, PersonReport, Replacement,
+    ResetRequest, Unlocked,
 };
 use super::refusal::Refusal;
 use super::{Administrator, blocking};
@@ -10,7 +11,7 @@ use crate::factor::Seed;
 use crate::names::Handle;
 use crate::office::Office;
 use crate::sessions::{EndOrder, SignIn};
-use crate::state::{Change, Import, Imported, KeyHash, PersonRecord, Standing, StateError};
+use crate::state::{Change, Import, Imported, KeyHash, PasskeyRecord, PersonRecord, Standing, StateError};
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use rustls::pki_types::CertificateDer;
@@ -221,6 +222,11 @@ pub(super) fn parse(handle: &str) -> Result<Handle, Refusal> {
     Handle::parse(handle).map_err(|error| Refusal::invalid(format!("handle: {error}")))
 }
 
+fn passkey(record: PasskeyRecord) -> PasskeyReport {
+    let PasskeyRecord { name, relying_party, added, last_used, .. } = record;
+    PasskeyReport { name, rp_id: relying_party, added, last_used }
+}
+
 fn report(office: &Office, record: PersonRecord) -> PersonReport {
     let own = |sign_in: &SignIn| sign_in.person == record.person.handle;
     let signed_in = office.registry.sign_ins().iter().filter(|(_, sign_in)| own(sign_in)).count();
@@ -228,6 +234,7 @@ fn report(office: &Office, record: PersonRecord) -> PersonReport {
         handle: record.person.handle.to_string(),
         standing: record.person.standing,
         factor: record.factor,
+        passkeys: record.passkeys.into_iter().map(passkey).collect(),
         failures: record.failures,
         lock: record.lock.at(office.clock.wall()),
         keys: record.keys.iter().map(ToString::to_string).collect(),

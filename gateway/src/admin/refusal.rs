@@ -48,7 +48,11 @@ impl From<StateError> for Refusal {
             | StateError::FactorPresent(_)
             | StateError::InvitationOver
             | StateError::ForeignCertificate
-            | StateError::TooManyCertificates => Self::conflict(error),
+            | StateError::TooManyCertificates
+            | StateError::FactorsReset
+            | StateError::TooManyPasskeys
+            | StateError::PasskeyNameTaken(_)
+            | StateError::PasskeyKnown => Self::conflict(error),
             StateError::NoSuchPerson(_) => {
                 Self { status: StatusCode::NOT_FOUND, problems: vec![error.to_string()] }
             }

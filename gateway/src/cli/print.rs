@@ -47,7 +47,7 @@ pub(super) fn people(list: &[PersonReport]) -> String {
         [
             person.handle.clone(),
             standing(person.standing).to_owned(),
-            factor(person.factor).to_owned(),
+            factor(person).to_owned(),
             person.lock.to_string(),
             person.keys.len().to_string(),
             person.signed_in.to_string(),
@@ -58,9 +58,9 @@ pub(super) fn people(list: &[PersonReport]) -> String {
 }
 
 pub(super) fn person(person: &PersonReport) -> String {
-    let own = match person.factor {
-        FactorPresence::None => "none: this person can't sign in",
-        present @ FactorPresence::Totp => factor(present),
+    let own = match factor(person) {
+        "none" => "none: this person can't sign in",
+        present => present,
     };
     let last = person.last_sign_in.map_or_else(|| "never".to_owned(), moment);
     let mut text = format!(
@@ -72,16 +72,23 @@ pub(super) fn person(person: &PersonReport) -> String {
         moment(person.created),
         person.signed_in,
     );
+    for passkey in &person.passkeys {
+        let used =
+            passkey.last_used.map_or_else(|| "never used".to_owned(), |at| format!("used {}", moment(at)));
+        text.push_str(&format!("  passkey       {} for {}, {used}\n", passkey.name, passkey.rp_id));
+    }
     for key in &person.keys {
         text.push_str(&format!("  key           {key}\n"));
     }
     text
 }
 
-fn factor(factor: FactorPresence) -> &'static str {
-    match factor {
-        FactorPresence::Totp => "TOTP",
-        FactorPresence::None => "none",
+fn factor(person: &PersonReport) -> &'static str {
+    match (person.factor, person.passkeys.is_empty()) {
+        (FactorPresence::Totp, true) => "TOTP",
+        (FactorPresence::Totp, false) => "TOTP, passkeys",
+        (FactorPresence::None, false) => "passkeys",
+        (FactorPresence::None, true) => "none",
     }
 }
 

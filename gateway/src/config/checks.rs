@@ -5,8 +5,9 @@ use super::units::{count, duration, size};
 use super::written::{self, Written};
 use super::{
     AdminSettings, AuditSettings, Config, Limits, LogSettings, Manifest, PolicySettings, RecordingSettings,
-    SpaceSettings,
+    SpaceSettings, WebauthnSettings,
 };
+use crate::passkey::Origin;
 use crate::problem::Problem;
 use crate::state::StateFiles;
 use crate::tls::{Files, Material};
@@ -39,6 +40,7 @@ pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Con
     let admin = checks.admin(written.admin);
     let ca = checks.ca(written.ca);
     let enrolment = checks.enrolment(written.enrolment, ca.as_ref(), listen, &tls);
+    let webauthn = written.webauthn.and_then(|webauthn| checks.webauthn(webauthn));
     let limits = checks.limits(written.limits);
     let (Some(listen), Some(policy), Some(recording), true) =
         (listen, policy, recording, checks.problems.is_empty())
@@ -46,7 +48,21 @@ pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Con
         return Err(checks.problems);
     };
     let file = file.to_owned();
-    Ok(Config { file, listen, tls, policy, recording, state, audit, log, admin, ca, enrolment, limits })
+    Ok(Config {
+        file,
+        listen,
+        tls,
+        policy,
+        recording,
+        state,
+        audit,
+        log,
+        admin,
+        ca,
+        enrolment,
+        webauthn,
+        limits,
+    })
 }
 
 pub(super) struct Checks<'a> {
@@ -258,6 +274,26 @@ impl Checks<'_> {
             );
         }
         AdminSettings { socket, uids }
+    }
+
+    fn webauthn(&mut self, webauthn: written::Webauthn) -> Option<WebauthnSettings> {
+        let listen = self.address("[webauthn] listen", &webauthn.listen);
+        let key = "[webauthn] origin";
+        let origin = Origin::parse(&webauthn.origin).map_err(|reason| {
+            self.wrong(key, reason, "write https://NAME:PORT, as browsers reach the page");
+        });
+        let (listen, origin) = (listen?, origin.ok()?);
+        if let Err(error) = crate::passkey::library(&webauthn.rp_id, &origin) {
+            let reason = format!("{:?} does not fit to {}: {error}", webauthn.rp_id, origin.as_str());
+            let hint = "write the name in origin, or a domain above it that you own whole";
+            self.wrong("[webauthn] rp_id", reason, hint);
+        }
+        let (cert, key) = (self.path(&webauthn.cert), self.path(&webauthn.key));
+        let keys = ("[webauthn] cert", "[webauthn] key");
+        if let Err(problem) = crate::tls::identity_for(origin.host(), (&cert, &key), keys, self.now) {
+            self.problems.push(problem);
+        }
+        Some(WebauthnSettings { listen, cert, key, relying_party: webauthn.rp_id, origin })
     }
 
     fn limits(&mut self, limits: written::Limits) -> Limits {

@@ -21,6 +21,7 @@ pub(super) struct Written {
     pub(super) admin: Admin,
     pub(super) ca: Option<Ca>,
     pub(super) enrolment: Option<Enrolment>,
+    pub(super) webauthn: Option<Webauthn>,
     #[serde(default)]
     pub(super) limits: Limits,
 }
@@ -99,6 +100,16 @@ pub(super) struct Enrolment {
     pub(super) address: Option<String>,
     pub(super) gateway: Option<String>,
     pub(super) server_name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Webauthn {
+    pub(super) listen: String,
+    pub(super) cert: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) rp_id: String,
+    pub(super) origin: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

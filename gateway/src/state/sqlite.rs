@@ -6,10 +6,11 @@
 //! mode 0600, and what is secret in it is sealed by a key that lies outside.
 
 use super::{
-    Attempt, AuthorityId, CertificateRecord, Change, ClockMark, Enrolment, Failure, Import, Imported,
-    Invitation, InvitationRecord, KeyHash, Lock, OpenInvitation, Person, PersonId, PersonRecord,
-    PolicySnapshot, PutBack, Renewal, Restoration, Revocation, Serial, SessionEnd, SessionHistory,
-    SessionRow, Standing, State, StateError, StateFiles, StepUse, Vault,
+    Attempt, AuthorityId, CertificateRecord, Change, ClockMark, Count, Enrolment, Failure, Import, Imported,
+    Invitation, InvitationRecord, KeyHash, Lock, NewPasskey, OpenInvitation, PasskeyAcceptance,
+    PasskeyRecord, PasskeyUse, Person, PersonId, PersonRecord, PolicySnapshot, PutBack, Renewal, Restoration,
+    Revocation, Serial, SessionEnd, SessionHistory, SessionRow, Standing, State, StateError, StateFiles,
+    StepUse, Vault,
 };
 use crate::factor::Seed;
 use crate::names::{Handle, SessionId};
@@ -28,6 +29,7 @@ mod attempts;
 mod certificates;
 mod index;
 mod invitations;
+mod passkeys;
 mod people;
 mod restoring;
 mod unlocking;
@@ -38,6 +40,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("sqlite/schema-3.sql")),
     M::up(include_str!("sqlite/schema-4.sql")),
     M::up(include_str!("sqlite/schema-5.sql")),
+    M::up(include_str!("sqlite/schema-6.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -210,6 +213,30 @@ impl State for SqliteState {
 
     fn record_failure(&self, person: PersonId, failure: Failure, now: Timestamp) -> Result<Lock, StateError> {
         self.transact(|transaction| attempts::record_failure(transaction, person, failure, now))
+    }
+
+    fn passkeys(&self, person: PersonId) -> Result<Vec<PasskeyRecord>, StateError> {
+        self.transact(|transaction| passkeys::of(transaction, person))
+    }
+
+    fn add_passkey(&self, new: &NewPasskey, now: Timestamp) -> Result<(), StateError> {
+        self.transact(|transaction| passkeys::add(transaction, new, now))
+    }
+
+    fn count_attempt(&self, person: PersonId, now: Timestamp) -> Result<Count, StateError> {
+        self.transact(|transaction| passkeys::count(transaction, person, now))
+    }
+
+    fn accept_passkey(&self, used: &PasskeyUse, now: Timestamp) -> Result<PasskeyAcceptance, StateError> {
+        self.transact(|transaction| passkeys::accept(transaction, used, now))
+    }
+
+    fn user_handle(&self, person: PersonId, fresh: [u8; 16]) -> Result<[u8; 16], StateError> {
+        self.transact(|transaction| passkeys::user_handle(transaction, person, fresh))
+    }
+
+    fn decoy_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StateError> {
+        self.transact(|transaction| passkeys::decoy_key(transaction, &self.vault, fresh))
     }
 
     fn session_started(&self, row: &SessionRow) -> Result<(), StateError> {

@@ -131,8 +131,9 @@ impl Material {
             revocations(&files.crl, &contents.crl, authorities, &provider, now)
                 .map_err(|problem| problems.push(problem))
         });
-        let identity =
-            own_identity(files, contents, &provider, now).map_err(|problem| problems.push(problem));
+        let cert = (&*files.cert, "[tls] cert", &*contents.cert);
+        let key = (&*files.key, "[tls] key", &*contents.key);
+        let identity = own_identity(cert, key, &provider, now).map_err(|problem| problems.push(problem));
         let (Ok(authorities), Some(Ok(crls)), Ok(identity)) = (authorities, crls, identity) else {
             return Err(problems);
         };
@@ -249,35 +250,63 @@ fn authorities(path: &Path, pem: &[u8], now: Timestamp) -> Result<Vec<Certificat
     Ok(list)
 }
 
-/// The gateway's own certificate and key.
-struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+/// A server's certificate and key.
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
     fingerprint: [u8; 32],
-    expires: Timestamp,
+    pub(crate) expires: Timestamp,
 }
 
 fn own_identity(
-    files: &Files,
-    contents: &Contents,
+    (cert_path, cert_key, cert): (&Path, &str, &[u8]),
+    (key_path, key_key, key): (&Path, &str, &[u8]),
     provider: &CryptoProvider,
     now: Timestamp,
 ) -> Result<Identity, Problem> {
-    let (cert_key, key_key) = ("[tls] cert", "[tls] key");
-    let chain = certificates(&files.cert, cert_key, &contents.cert)?;
+    let chain = certificates(cert_path, cert_key, cert)?;
     let Some(first) = chain.first() else {
-        return Err(Problem::new(&files.cert, "holds no certificate").key(cert_key));
+        return Err(Problem::new(cert_path, "holds no certificate").key(cert_key));
     };
-    let parsed = parse_certificate(&files.cert, cert_key, first)?;
-    let expires = in_time(&files.cert, cert_key, &parsed, now)?;
+    let parsed = parse_certificate(cert_path, cert_key, first)?;
+    let expires = in_time(cert_path, cert_key, &parsed, now)?;
     let fingerprint = recording::log::hash_of(parsed.public_key().raw);
-    let key = PrivateKeyDer::from_pem_slice(&contents.key)
-        .map_err(|error| Problem::new(&files.key, format!("holds no private key: {error}")).key(key_key))?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| Problem::new(key_path, format!("holds no private key: {error}")).key(key_key))?;
     CertifiedKey::from_der(chain.clone(), key.clone_key(), provider).map_err(|error| {
-        let reason = format!("does not belong to {}: {error}", files.cert.display());
-        Problem::new(&files.key, reason).key(key_key).hint("name the key that the certificate was made for")
+        let reason = format!("does not belong to {}: {error}", cert_path.display());
+        Problem::new(key_path, reason).key(key_key).hint("name the key that the certificate was made for")
     })?;
     Ok(Identity { chain, key, fingerprint, expires })
+}
+
+/// Reads another server certificate of ours, which must be made for `name`,
+/// and its key; `keys` are the two keys of the configuration.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn identity_for(
+    name: &str,
+    (cert, key): (&Path, &Path),
+    keys: (&str, &str),
+    now: Timestamp,
+) -> Result<Identity, Problem> {
+    let provider = aws_lc_rs::default_provider();
+    private(key, keys.1)?;
+    let (cert_bytes, key_bytes) = (read_bounded(cert, keys.0)?, read_bounded(key, keys.1)?);
+    let identity = own_identity((cert, keys.0, &cert_bytes), (key, keys.1, &key_bytes), &provider, now)?;
+    let made_for_it = identity.chain.first().is_some_and(|first| {
+        let parsed = rustls::server::ParsedCertificate::try_from(first);
+        let name = ServerName::try_from(name);
+        parsed.is_ok_and(|parsed| {
+            name.is_ok_and(|name| rustls::client::verify_server_name(&parsed, &name).is_ok())
+        })
+    });
+    if !made_for_it {
+        let problem = Problem::new(cert, format!("is not made for {name}")).key(keys.0);
+        return Err(problem.hint("issue one with this name, or change the origin"));
+    }
+    Ok(identity)
 }
 
 struct Revocations {

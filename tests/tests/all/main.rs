@@ -21,6 +21,7 @@ mod main_job;
 mod misbehaving;
 mod modbus_functions;
 mod opaque_services;
+mod passkeys;
 mod policy_changes;
 mod policy_tools;
 mod power;

@@ -42,8 +42,8 @@ fn an_unknown_target_looks_like_a_forbidden_one_and_both_are_events() {
     let forbidden = connect(&stranger, PRESS_LINE);
     assert_eq!(forbidden.code, Some(6), "{forbidden}");
     assert_eq!(
-        finished.err.replace("press-line/plc99", "X"),
-        forbidden.err.replace(PRESS_LINE, "X"),
+        finished.err.replace("press-line/plc99", "X").replace(TECHNICIAN, "WHO"),
+        forbidden.err.replace(PRESS_LINE, "X").replace(OTHER_TECHNICIAN, "WHO"),
         "a technician can tell a hidden target from none"
     );
     gateway.wait_for_event(&[OTHER_TECHNICIAN, PRESS_LINE]).unwrap();

@@ -274,10 +274,13 @@ fn meaning(message: &ToClient) -> Result<Option<Answer>, String> {
         ToClient::Notice { .. } | ToClient::Checkpoint { .. } | ToClient::LogCheckpoint { .. } => {
             return Ok(None);
         }
-        // No scene lasts so long that somebody is asked again, and nobody in it asks for a certificate.
+        // No scene lasts so long that somebody is asked again, and nobody in it asks for a certificate or has a passkey.
         ToClient::Refused { .. }
         | ToClient::NotOpened { .. }
         | ToClient::FactorAgain { .. }
+        | ToClient::PasskeyPage { .. }
+        | ToClient::PasskeyAdded { .. }
+        | ToClient::PasskeyNotAdded { .. }
         | ToClient::Renewal(_) => return Err(format!("{message:?}")),
     }))
 }

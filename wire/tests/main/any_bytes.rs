@@ -5,9 +5,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use wire::{
-    AFTER_SIGN_IN, BEFORE_SIGN_IN, ChannelHeader, ChannelReply, Code, EndReason, Factor, Limits, Message,
-    Notice, PREFIX, Refusal, ServiceInfo, SessionId, TargetInfo, ToClient, ToGateway, Transport, decode,
-    encode,
+    AFTER_SIGN_IN, BEFORE_SIGN_IN, ChannelHeader, ChannelReply, Code, EndReason, Factor, Limits, Loopback,
+    Message, Notice, PREFIX, Refusal, ServiceInfo, SessionId, TargetInfo, ToClient, ToGateway, Transport,
+    decode, encode,
 };
 
 fn session() -> impl Strategy<Value = SessionId> {
@@ -31,6 +31,10 @@ fn service() -> impl Strategy<Value = ServiceInfo> {
     })
 }
 
+fn loopback() -> impl Strategy<Value = Loopback> {
+    (any::<u16>(), any::<[u8; 16]>()).prop_map(|(port, nonce)| Loopback { port, nonce })
+}
+
 fn to_gateway() -> impl Strategy<Value = ToGateway> {
     prop_oneof![
         (any::<u16>(), ".{0,30}").prop_map(|(version, software)| ToGateway::Hello { version, software }),
@@ -41,6 +45,11 @@ fn to_gateway() -> impl Strategy<Value = ToGateway> {
         ),
         session().prop_map(|session| ToGateway::Close { session }),
         Just(ToGateway::Ping),
+        (loopback(), vec(".{0,30}", 0..=wire::MOST_WANTED))
+            .prop_map(|(loopback, wanted)| ToGateway::BeginPasskey { loopback, wanted }),
+        ".{0,99}".prop_map(|json| ToGateway::Assertion { json }),
+        (loopback(), ".{0,30}").prop_map(|(loopback, name)| ToGateway::BeginRegistration { loopback, name }),
+        ".{0,99}".prop_map(|json| ToGateway::Registration { json }),
     ]
 }
 
@@ -105,6 +114,13 @@ fn to_client() -> impl Strategy<Value = ToClient> {
         (session(), ".{0,99}").prop_map(|(session, note)| ToClient::Checkpoint { session, note }),
         Just(ToClient::Pong),
         ".{0,99}".prop_map(|note| ToClient::LogCheckpoint { note }),
+        (".{0,99}", ".{0,9}", any::<u32>()).prop_map(|(url, code, within_s)| ToClient::PasskeyPage {
+            url,
+            code,
+            within_s
+        }),
+        ".{0,30}".prop_map(|name| ToClient::PasskeyAdded { name }),
+        (refusal(), ".{0,99}").prop_map(|(code, text)| ToClient::PasskeyNotAdded { code, text }),
     ]
 }
 

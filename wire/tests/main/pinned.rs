@@ -2,9 +2,9 @@
 
 use bytes::BytesMut;
 use wire::{
-    AFTER_SIGN_IN, Assurance, ChannelHeader, ChannelReply, Code, Der, EndReason, Factor, Limits, Message,
-    Notice, Refusal, Renewal, ServiceInfo, SessionId, TargetInfo, ToClient, ToGateway, Transport, decode,
-    encode,
+    AFTER_SIGN_IN, Assurance, ChannelHeader, ChannelReply, Code, Der, EndReason, Factor, Limits, Loopback,
+    Message, Notice, Refusal, Renewal, ServiceInfo, SessionId, TargetInfo, ToClient, ToGateway, Transport,
+    decode, encode,
 };
 
 const SESSION: SessionId = SessionId::from_bytes([0xab; 16]);
@@ -38,6 +38,12 @@ fn messages_to_the_gateway() {
     pin(&ToGateway::Close { session: SESSION }, "11000000 04 S");
     pin(&ToGateway::Ping, "01000000 05");
     pin(&ToGateway::Renew { request: Der::new(vec![0x30, 0]).unwrap() }, "04000000 06 02 3000");
+    let loopback = Loopback { port: 40123, nonce: [0xab; 16] };
+    let begin = ToGateway::BeginPasskey { loopback, wanted: vec!["a/b".into()] };
+    pin(&begin, "19000000 07 bbb902 S 01 03 612f62");
+    pin(&ToGateway::Assertion { json: "{}".into() }, "04000000 08 02 7b7d");
+    pin(&ToGateway::BeginRegistration { loopback, name: "k".into() }, "16000000 09 bbb902 S 01 6b");
+    pin(&ToGateway::Registration { json: "{}".into() }, "04000000 0a 02 7b7d");
 }
 
 #[test]
@@ -56,6 +62,11 @@ fn messages_of_the_sign_in() {
     pin(&refused, "08000000 02 02 02 6e6f 01 ac02");
     let again = ToClient::FactorAgain { text: "due".into(), within_s: 120, factors: vec![Factor::Totp] };
     pin(&again, "08000000 0a 03 647565 78 01 00");
+    let page = ToClient::PasskeyPage { url: "u".into(), code: "c".into(), within_s: 120 };
+    pin(&page, "06000000 0c 01 75 01 63 78");
+    pin(&ToClient::PasskeyAdded { name: "k".into() }, "03000000 0d 01 6b");
+    let not_added = ToClient::PasskeyNotAdded { code: Refusal::Factor, text: "no".into() };
+    pin(&not_added, "05000000 0e 02 02 6e6f");
 }
 
 #[test]

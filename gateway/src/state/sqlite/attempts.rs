@@ -69,12 +69,22 @@ pub(super) fn accept_step(
         return Ok(StepUse::AlreadyUsed);
     }
     let step = i64::try_from(step).map_err(|_| StateError::Corrupt("step"))?;
-    transaction.execute(
-        "UPDATE attempts SET last_step = ?1, last_sign_in = ?2 WHERE person = ?3",
-        params![step, now.as_millisecond(), person.0],
-    )?;
-    store(transaction, person, 0, Lock::None)?;
+    transaction.execute("UPDATE attempts SET last_step = ?1 WHERE person = ?2", params![step, person.0])?;
+    succeeded(transaction, person, now)?;
     Ok(StepUse::Accepted)
+}
+
+/// A second factor was accepted: failures are forgotten.
+pub(super) fn succeeded(
+    transaction: &Transaction<'_>,
+    person: PersonId,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    transaction.execute(
+        "UPDATE attempts SET last_sign_in = ?1 WHERE person = ?2",
+        params![now.as_millisecond(), person.0],
+    )?;
+    forget(transaction, person)
 }
 
 pub(super) fn record_failure(
@@ -111,7 +121,7 @@ pub(super) fn forget(transaction: &Transaction<'_>, person: PersonId) -> Result<
     store(transaction, person, 0, Lock::None)
 }
 
-fn store(
+pub(super) fn store(
     transaction: &Transaction<'_>,
     person: PersonId,
     failures: u32,

@@ -1,6 +1,6 @@
 //! Persons and their keys.
 
-use super::{attempts, bytes, handle, time};
+use super::{attempts, bytes, handle, passkeys, time};
 use crate::factor::Seed;
 use crate::names::Handle;
 use crate::state::{
@@ -86,7 +86,9 @@ pub(super) fn use_up_step(
 }
 
 pub(super) fn factor(transaction: &Transaction<'_>, person: PersonId) -> Result<FactorPresence, StateError> {
-    Ok(if has_factor(transaction, person)? { FactorPresence::Totp } else { FactorPresence::None })
+    let query = "SELECT EXISTS (SELECT 1 FROM factors WHERE person = ?1)";
+    let has_seed: bool = transaction.query_row(query, params![person.0], |row| row.get(0))?;
+    Ok(if has_seed { FactorPresence::Totp } else { FactorPresence::None })
 }
 
 pub(super) fn store_seed(
@@ -108,8 +110,9 @@ pub(super) fn store_seed(
 /// brought. The largest step used stays: no step ever counts twice.
 pub(super) fn remove_factors(transaction: &Transaction<'_>, name: &Handle) -> Result<Change, StateError> {
     let person = by_handle(transaction, name)?.ok_or_else(|| StateError::NoSuchPerson(name.clone()))?;
-    let removed = transaction.execute("DELETE FROM factors WHERE person = ?1", params![person.id.0])?;
-    if removed == 0 {
+    let codes = transaction.execute("DELETE FROM factors WHERE person = ?1", params![person.id.0])?;
+    let passkeys = transaction.execute("DELETE FROM passkeys WHERE person = ?1", params![person.id.0])?;
+    if codes == 0 && passkeys == 0 {
         return Ok(Change::None);
     }
     let passed = "UPDATE persons SET factor_epoch = factor_epoch + 1 WHERE id = ?1";
@@ -137,7 +140,8 @@ pub(super) fn give_seed(
 }
 
 fn has_factor(transaction: &Transaction<'_>, person: PersonId) -> Result<bool, StateError> {
-    let query = "SELECT EXISTS (SELECT 1 FROM factors WHERE person = ?1)";
+    let query = "SELECT EXISTS (SELECT 1 FROM factors WHERE person = ?1
+                                UNION ALL SELECT 1 FROM passkeys WHERE person = ?1)";
     Ok(transaction.query_row(query, params![person.0], |row| row.get(0))?)
 }
 
@@ -151,6 +155,11 @@ pub(super) fn by_key(transaction: &Transaction<'_>, key: &KeyHash) -> Result<Opt
 pub(super) fn by_handle(transaction: &Transaction<'_>, name: &Handle) -> Result<Option<Person>, StateError> {
     let query = "SELECT id, handle, disabled, factor_epoch FROM persons WHERE handle = ?1";
     transaction.query_row(query, params![name.as_str()], columns).optional()?.map(person).transpose()
+}
+
+pub(super) fn by_id(transaction: &Transaction<'_>, id: PersonId) -> Result<Person, StateError> {
+    let query = "SELECT id, handle, disabled, factor_epoch FROM persons WHERE id = ?1";
+    person(transaction.query_row(query, params![id.0], columns)?)
 }
 
 pub(super) fn record(
@@ -200,6 +209,7 @@ fn complete(transaction: &Transaction<'_>, person: Person) -> Result<PersonRecor
         created: time(created)?,
         keys,
         factor,
+        passkeys: passkeys::of(transaction, person.id)?,
         failures: counted.failures,
         lock: counted.lock,
         last_sign_in: counted.last_sign_in,

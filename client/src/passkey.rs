@@ -1,0 +1,217 @@
+//! A passkey through the browser: the gateway's page asks the authenticator, our listener gets the answer.
+//!
+//! What it never does: it opens no address but one that is plainly a web address, and it sends what it was handed to
+//! nobody but the gateway, over the connection that asked for the page.
+//!
+//! Order of events: a listener; `BeginPasskey` or `BeginRegistration` with where it is; the page's address and code,
+//! shown here and opened; the hand-over.
+
+use std::time::Duration;
+
+use wire::{LONGEST_TARGET, Loopback, MOST_WANTED, ToClient, ToGateway};
+
+use crate::Problem;
+use crate::escape::escape;
+use crate::hand_over::{HandOver, HandedOver};
+use crate::link::Control;
+use crate::screen::Screen;
+use crate::sign_in::{out_of_turn, refusal};
+
+/// The longest address of a page, in bytes.
+const LONGEST_ADDRESS: usize = 512;
+/// The longest that is waited for a person, whatever the gateway says.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// How the page gets into a browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Browser {
+    /// The operating system opens its usual one.
+    Open,
+    /// The person does, or a browser elsewhere on this machine.
+    Print,
+}
+
+/// Has a passkey sign for this connection and gives the assertion.
+///
+/// # Errors
+/// [`Problem::Refused`] in the gateway's words or if nothing was handed over in time, [`Problem::Io`] without a
+/// listener, [`Problem::Unreachable`] if the line breaks.
+pub async fn assertion(
+    control: &mut Control,
+    browser: Browser,
+    wanted: &[String],
+    screen: &mut Screen,
+) -> Result<HandedOver, Problem> {
+    through_page(control, browser, screen, |loopback| begin(loopback, wanted)).await
+}
+
+/// Asks for a page on which a passkey can be used.
+#[must_use]
+pub fn begin(loopback: Loopback, wanted: &[String]) -> ToGateway {
+    let named = wanted.iter().filter(|target| target.len() <= LONGEST_TARGET).take(MOST_WANTED);
+    ToGateway::BeginPasskey { loopback, wanted: named.cloned().collect() }
+}
+
+/// The message with what was handed over.
+///
+/// # Errors
+/// [`Problem::Refused`] if the gateway would not read so much.
+pub fn given(handed: &HandedOver) -> Result<ToGateway, Problem> {
+    let json = handed.json.clone();
+    if json.len() > wire::LONGEST_ASSERTION {
+        return Err(Problem::Refused("the authenticator's answer is too long for the gateway".to_owned()));
+    }
+    Ok(ToGateway::Assertion { json })
+}
+
+/// Registers a passkey for a signed-in connection.
+///
+/// # Errors
+/// As [`assertion`].
+pub async fn register(
+    control: &mut Control,
+    browser: Browser,
+    name: &str,
+    screen: &mut Screen,
+) -> Result<String, Problem> {
+    let name = name.to_owned();
+    let begin = |loopback| ToGateway::BeginRegistration { loopback, name };
+    let handed = through_page(control, browser, screen, begin).await?;
+    control.send(&ToGateway::Registration { json: handed.json.clone() }).await?;
+    match control.answer().await? {
+        ToClient::PasskeyAdded { name } => Ok(escape(&name)),
+        other @ (ToClient::PasskeyPage { .. }
+        | ToClient::PasskeyNotAdded { .. }
+        | ToClient::Refused { .. }
+        | ToClient::Welcome { .. }
+        | ToClient::SignedIn { .. }
+        | ToClient::Targets(_)
+        | ToClient::Opened { .. }
+        | ToClient::NotOpened { .. }
+        | ToClient::Notice { .. }
+        | ToClient::Checkpoint { .. }
+        | ToClient::LogCheckpoint { .. }
+        | ToClient::FactorAgain { .. }
+        | ToClient::Renewal(_)
+        | ToClient::Pong) => Err(not_given(&other)),
+    }
+}
+
+async fn through_page(
+    control: &mut Control,
+    browser: Browser,
+    screen: &mut Screen,
+    begin: impl FnOnce(Loopback) -> ToGateway,
+) -> Result<HandedOver, Problem> {
+    let listening = HandOver::bind().await?;
+    control.send(&begin(listening.loopback())).await?;
+    let (url, code, within) = match control.answer().await? {
+        ToClient::PasskeyPage { url, code, within_s } => {
+            (url, code, Duration::from_secs(u64::from(within_s)).min(LONGEST_WAIT))
+        }
+        other @ (ToClient::PasskeyAdded { .. }
+        | ToClient::PasskeyNotAdded { .. }
+        | ToClient::Refused { .. }
+        | ToClient::Welcome { .. }
+        | ToClient::SignedIn { .. }
+        | ToClient::Targets(_)
+        | ToClient::Opened { .. }
+        | ToClient::NotOpened { .. }
+        | ToClient::Notice { .. }
+        | ToClient::Checkpoint { .. }
+        | ToClient::LogCheckpoint { .. }
+        | ToClient::FactorAgain { .. }
+        | ToClient::Renewal(_)
+        | ToClient::Pong) => return Err(not_given(&other)),
+    };
+    let origin = open_page(browser, &url, &code, screen)?;
+    let waiting = async {
+        tokio::select! {
+            handed = listening.wait(origin) => Ok(handed),
+            // Nothing is expected now but the gateway's end of it.
+            message = control.receive() => Err(message.map_or_else(|problem| problem, |other| not_given(&other))),
+        }
+    };
+    let late = || Problem::Refused(format!("no passkey was used within {} s: start again", within.as_secs()));
+    tokio::time::timeout(within, waiting).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Shows address and code, and opens the browser if it is to be opened; gives the page's origin.
+///
+/// # Errors
+/// [`Problem::Refused`] for an address that is not plainly one of the web.
+pub fn open_page(browser: Browser, url: &str, code: &str, screen: &mut Screen) -> Result<String, Problem> {
+    let origin = origin_of(url).ok_or_else(|| {
+        Problem::Refused(format!("the gateway gave an address that is not opened: {}", escape(url)))
+    })?;
+    let opened = match browser {
+        Browser::Open => open::that_detached(url).is_ok(),
+        Browser::Print => false,
+    };
+    let hint = if opened { "if no browser opens, go to" } else { "open in a browser on this machine:" };
+    screen.remark(&format!("{hint} {}", escape(url)));
+    screen.remark(&format!("the page must show this code: {}", escape(code)));
+    Ok(origin.to_owned())
+}
+
+/// Scheme, name and port of an address that may be opened: `https`, and nothing that a shell or an opener could take
+/// for something else.
+fn origin_of(url: &str) -> Option<&str> {
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:/_".contains(&byte);
+    let rest = url.strip_prefix("https://")?;
+    if url.len() > LONGEST_ADDRESS || !rest.bytes().all(harmless) || rest.starts_with(['-', '/', ':', '.']) {
+        return None;
+    }
+    let path = rest.find('/')?;
+    url.get(..path.saturating_add("https://".len()))
+}
+
+/// What came instead of what was asked for.
+fn not_given(message: &ToClient) -> Problem {
+    match message {
+        ToClient::Refused { code, text, .. } | ToClient::PasskeyNotAdded { code, text } => {
+            Problem::Refused(refusal(*code, text))
+        }
+        other @ (ToClient::PasskeyPage { .. }
+        | ToClient::PasskeyAdded { .. }
+        | ToClient::Welcome { .. }
+        | ToClient::SignedIn { .. }
+        | ToClient::Targets(_)
+        | ToClient::Opened { .. }
+        | ToClient::NotOpened { .. }
+        | ToClient::Notice { .. }
+        | ToClient::Checkpoint { .. }
+        | ToClient::LogCheckpoint { .. }
+        | ToClient::FactorAgain { .. }
+        | ToClient::Renewal(_)
+        | ToClient::Pong) => out_of_turn(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_web_addresses_are_opened() {
+        assert_eq!(origin_of("https://gw.plant.example:8443/a/00ff"), Some("https://gw.plant.example:8443"));
+        assert_eq!(origin_of("https://gw.plant.example/a/00ff"), Some("https://gw.plant.example"));
+        for wrong in [
+            "",
+            "http://gw.plant.example/a/00ff",
+            "https://gw.plant.example",
+            "https:///a",
+            "https://-x/a",
+            "file:///etc/passwd",
+            "https://gw/a b",
+            "https://gw/a&calc",
+            "https://gw/a\"",
+            "https://gw/$(x)",
+            "https://user@gw/a",
+            "https://gw/\u{430}",
+            &format!("https://gw/{}", "a".repeat(LONGEST_ADDRESS)),
+        ] {
+            assert_eq!(origin_of(wrong), None, "{wrong}");
+        }
+    }
+}

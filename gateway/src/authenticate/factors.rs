@@ -1,0 +1,191 @@
+//! The second factor: codes and passkeys, judged until one holds or the
+//! attempts are over.
+//!
+//! A passkey's challenge lives here, in the task of its connection, and is
+//! taken by the first answer. Every refusal leaves in the same bytes, no sooner
+//! than [`ANSWER_AFTER`]; so does the page, which somebody unknown gets too.
+
+use super::{ANSWER_AFTER, ATTEMPTS, NotSignedIn, Proof, Stranger, fail, note, refuse, told};
+use crate::audit::Kind;
+use crate::desk::Desk;
+use crate::factor::{self, Rejection, Verified};
+use crate::names::TargetId;
+use crate::office::Office;
+use crate::passkey::{self, Asked, Purpose, Refused, RelyingParty, SignInCeremony};
+use crate::state::{KeyHash, Lock, Person, Standing};
+use authz::Assurance;
+use std::sync::Arc;
+use tokio::time::Instant;
+use wire::{Loopback, Refusal, ToGateway};
+
+/// Pages that one connection may ask for.
+const PAGES: u32 = 3;
+
+/// What one attempt came to.
+enum Judged {
+    Proven(Proof),
+    Not(String),
+}
+
+/// Judges codes and passkeys until one fits the person or the attempts are
+/// over.
+pub(super) async fn ask(
+    office: &Arc<Office>,
+    desk: &mut Desk,
+    stranger: &Stranger<'_>,
+) -> Result<Proof, NotSignedIn> {
+    let mut attempt = 0;
+    let mut pages = 0;
+    let mut ceremony: Option<SignInCeremony> = None;
+    while attempt < ATTEMPTS {
+        let heard = desk.hear().await?;
+        let answer_at = Instant::now() + ANSWER_AFTER;
+        let judged = match heard {
+            ToGateway::Totp { code } => judge_code(office, stranger, code.as_str().to_owned()).await,
+            ToGateway::Assertion { json } => judge_passkey(office, stranger, ceremony.take(), json).await,
+            ToGateway::BeginPasskey { loopback, wanted } if pages < PAGES => {
+                pages += 1;
+                // The page before goes first: its answer is worth nothing now.
+                drop(ceremony.take());
+                ceremony = Some(begin(office, desk, stranger, loopback, wanted, answer_at).await?);
+                continue;
+            }
+            ToGateway::BeginPasskey { .. } => return Err(refuse(desk, Refusal::Factor)),
+            ToGateway::Hello { .. }
+            | ToGateway::Targets
+            | ToGateway::Open { .. }
+            | ToGateway::Close { .. }
+            | ToGateway::Ping
+            | ToGateway::Renew { .. }
+            | ToGateway::BeginRegistration { .. }
+            | ToGateway::Registration { .. } => return Err(refuse(desk, Refusal::SignInFirst)),
+        };
+        attempt += 1;
+        let why = match judged {
+            Ok(Judged::Proven(proof)) => return Ok(proof),
+            Ok(Judged::Not(why)) => why,
+            Err(why) => return Err(fail(office, desk, stranger.accepted, &why)),
+        };
+        note(office, stranger.accepted, stranger.person.as_ref(), stranger.key, &why);
+        tokio::time::sleep_until(answer_at).await;
+        if attempt < ATTEMPTS {
+            desk.say(&told(Refusal::Factor, Some(0)));
+        }
+    }
+    Err(refuse(desk, Refusal::Factor))
+}
+
+/// Judges one code; the state counts it before it is compared.
+async fn judge_code(office: &Arc<Office>, stranger: &Stranger<'_>, code: String) -> Result<Judged, String> {
+    let Some(person) = stranger.person.clone() else { return Ok(unknown()) };
+    let now = office.clock.wall();
+    let id = person.id;
+    let verified = office.blocking(move |office| factor::verify(&*office.state, id, &code, now)).await?;
+    Ok(match verified {
+        Verified::Accepted { .. } => proven(person, stranger.key, Assurance::CertificateAndTotp, None),
+        Verified::Refused { why, lock } => {
+            if why != Rejection::Locked {
+                tell_of_a_lock(office, stranger, &person, &why.to_string(), lock);
+            }
+            if let Rejection::OtherStep { ahead } = why {
+                let person = &person.handle;
+                office.audit.alarm().raise(&format!(
+                    "a code of {person} fits {ahead} steps of 30 s beside now: check both clocks"
+                ));
+            }
+            Judged::Not(format!("{why}; {lock}"))
+        }
+    })
+}
+
+/// Judges the one answer to a page; the state counts it before it is compared.
+async fn judge_passkey(
+    office: &Arc<Office>,
+    stranger: &Stranger<'_>,
+    ceremony: Option<SignInCeremony>,
+    json: String,
+) -> Result<Judged, String> {
+    let Some(person) = stranger.person.clone() else { return Ok(unknown()) };
+    let now = office.clock.wall();
+    let id = person.id;
+    let verify = move |office: &Office| {
+        let party = party(office)?;
+        let verified = passkey::verify(&*office.state, party, id, ceremony, &json, now);
+        verified.map_err(|error| error.to_string())
+    };
+    Ok(match office.blocking(verify).await? {
+        passkey::Verified::Accepted { name } => {
+            proven(person, stranger.key, Assurance::CertificateAndWebauthn, Some(name))
+        }
+        passkey::Verified::Refused { why, lock } => {
+            if why != Refused::Locked {
+                tell_of_a_lock(office, stranger, &person, &why.to_string(), lock);
+            }
+            passkey::tell_of_a_copy(office, &person.handle, &why);
+            Judged::Not(format!("{why}; {lock}"))
+        }
+    })
+}
+
+/// A page for this connection. Somebody unknown gets one as well, at the same
+/// pace.
+async fn begin(
+    office: &Arc<Office>,
+    desk: &Desk,
+    stranger: &Stranger<'_>,
+    loopback: Loopback,
+    wanted: Vec<String>,
+    answer_at: Instant,
+) -> Result<SignInCeremony, NotSignedIn> {
+    let Some(relying_party) = &office.relying_party else {
+        return Err(refuse(desk, Refusal::Unsupported));
+    };
+    // Below 1024 no client of a person listens.
+    if loopback.port < 1024 {
+        return Err(refuse(desk, Refusal::Malformed));
+    }
+    // What is no target id names no target: the page shows no free text.
+    let wanted = wanted.iter().filter_map(|id| TargetId::parse(id).ok()).collect();
+    let asked = Asked {
+        purpose: Purpose::SignIn { wanted },
+        person: stranger.name.to_owned(),
+        source: stranger.accepted.source.ip(),
+        loopback,
+    };
+    let (id, key) = (stranger.person.as_ref().map(|person| person.id), stranger.key);
+    let begun = office.blocking(move |office| {
+        let passkeys = id.map_or_else(|| Ok(Vec::new()), |id| office.state.passkeys(id));
+        let passkeys = passkeys.map_err(|error| error.to_string())?;
+        party(office)?.begin_sign_in(passkeys, &key, asked).map_err(|error| error.to_string())
+    });
+    let ceremony = begun.await.map_err(|why| fail(office, desk, stranger.accepted, &why))?;
+    tokio::time::sleep_until(answer_at).await;
+    desk.say(&passkey::page(relying_party, ceremony.place(), ceremony.code()));
+    Ok(ceremony)
+}
+
+fn party(office: &Office) -> Result<&RelyingParty, String> {
+    office.relying_party.as_ref().ok_or_else(|| "no passkeys are configured".to_owned())
+}
+
+/// A failure that locks is an event of its own; attempts while it is locked
+/// are refusals like any other.
+fn tell_of_a_lock(office: &Office, stranger: &Stranger<'_>, person: &Person, why: &str, lock: Lock) {
+    if lock != Lock::None {
+        let event = office.audit.event(Kind::PersonLocked).person(&person.handle);
+        let event = event.source(stranger.accepted.source.ip()).what(&lock.to_string());
+        office.audit.tell(&event.why(why));
+    }
+}
+
+/// Only whoever may sign in at all.
+fn proven(person: Person, key: KeyHash, assurance: Assurance, with: Option<String>) -> Judged {
+    match person.standing {
+        Standing::Enabled => Judged::Proven(Proof { person, key, assurance, with }),
+        Standing::Disabled => Judged::Not("the person is disabled".to_owned()),
+    }
+}
+
+fn unknown() -> Judged {
+    Judged::Not("unknown certificate".to_owned())
+}
