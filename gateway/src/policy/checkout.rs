@@ -151,8 +151,12 @@ mod tests {
         write(&folder, ".git/refs/heads/main", "password = 1\n");
         assert_eq!(commit(folder.path()), None, "only ids are shown");
         std::fs::remove_file(folder.path().join(".git/refs/heads/main")).unwrap();
-        std::os::unix::fs::symlink("/proc/self/environ", folder.path().join(".git/refs/heads/main")).unwrap();
-        assert_eq!(commit(folder.path()), None);
+        let main = folder.path().join(".git/refs/heads/main");
+        for elsewhere in [Path::new("/proc/self/environ"), &folder.path().join("secret")] {
+            std::os::unix::fs::symlink(elsewhere, &main).unwrap();
+            assert_eq!(commit(folder.path()), None, "{}", elsewhere.display());
+            std::fs::remove_file(&main).unwrap();
+        }
         write(&folder, ".git/HEAD", &"x".repeat(100_000));
         assert_eq!(commit(folder.path()), None);
     }
