@@ -97,3 +97,25 @@ impl ServerCertVerifier for Pinned {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
+
+    use super::*;
+
+    #[test]
+    fn one_key_is_accepted_whatever_its_certificate_says_and_no_other() {
+        let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let hash = digest(&SHA256, &key.subject_public_key_info());
+        let pinned = Pinned::new(hash.as_ref().try_into().unwrap());
+        let judge = |key: &KeyPair| {
+            let certificate =
+                CertificateParams::new(vec!["whoever".to_owned()]).unwrap().self_signed(key).unwrap();
+            let name = ServerName::try_from("gateway.plant.example").unwrap();
+            pinned.verify_server_cert(certificate.der(), &[], &name, &[], UnixTime::now()).is_ok()
+        };
+        assert!(judge(&key) && !pinned.met_another());
+        assert!(!judge(&other) && pinned.met_another());
+    }
+}
