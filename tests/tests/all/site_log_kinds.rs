@@ -110,7 +110,9 @@ fn one_of_each_kind_that_a_day_brings_is_in_the_log() {
     assert_eq!(count(|entry| matches!(entry, LogEntry::SessionStarted { .. })), 1);
     assert_eq!(count(|entry| matches!(entry, LogEntry::SessionEnded { .. })), 1);
     assert!(count(|entry| matches!(entry, LogEntry::PolicyApplied { .. })) >= 1);
-    for role in KeyRole::ALL {
+    // A gateway without an authority of its own has no keys of one.
+    let own = [KeyRole::IssuingAuthorities, KeyRole::IssuedLists];
+    for role in KeyRole::ALL.into_iter().filter(|role| !own.contains(role)) {
         let changes = entries
             .iter()
             .filter(|entry| matches!(entry, LogEntry::KeyChanged { role: one, .. } if *one == role));
