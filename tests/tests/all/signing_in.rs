@@ -314,7 +314,7 @@ fn nobody_signs_in_who_did_not_prove_everything_on_that_connection() {
 }
 
 #[test]
-#[ignore = "sixteen hundred scenes take twenty minutes"]
+#[ignore = "sixteen hundred scenes take twenty minutes and more"]
 fn nobody_signs_in_who_did_not_prove_everything_on_that_connection_in_many_scenes() {
     play(MANY_SCENES);
 }
