@@ -91,6 +91,11 @@ impl House {
         self.clock.advance(by);
     }
 
+    /// Sets the gateway's wall clock, as a person or a hostile time source does.
+    pub fn step_to(&self, wall: Timestamp) {
+        self.clock.step_to(wall);
+    }
+
     /// Maps a key (its SubjectPublicKeyInfo in DER) to `handle`, as `user
     /// import` does.
     ///

@@ -5,13 +5,18 @@ use crate::fixture::{Issued, Plant, Purpose, authority, issue, noon};
 use crate::tls::{Look, Reloader};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError};
+use rustls::NamedGroup;
 use rustls::RootCertStore;
-use rustls::client::Resumption;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
+    Tls13ClientSessionValue,
+};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 struct Gate {
@@ -19,6 +24,46 @@ struct Gate {
     reloader: Reloader,
     endpoint: Endpoint,
     address: SocketAddr,
+}
+
+/// Keeps what a client gets for coming back, and counts it.
+#[derive(Debug)]
+struct Tickets {
+    kept: ClientSessionMemoryCache,
+    got: AtomicUsize,
+}
+
+impl Default for Tickets {
+    fn default() -> Self {
+        Self { kept: ClientSessionMemoryCache::new(16), got: AtomicUsize::new(0) }
+    }
+}
+
+impl ClientSessionStore for Tickets {
+    fn set_kx_hint(&self, name: ServerName<'static>, group: NamedGroup) {
+        self.kept.set_kx_hint(name, group);
+    }
+
+    fn kx_hint(&self, name: &ServerName<'_>) -> Option<NamedGroup> {
+        self.kept.kx_hint(name)
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
+
+    fn insert_tls13_ticket(&self, name: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.got.fetch_add(1, Ordering::Relaxed);
+        self.kept.insert_tls13_ticket(name, value);
+    }
+
+    fn take_tls13_ticket(&self, name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.kept.take_tls13_ticket(name)
+    }
 }
 
 /// The plant's time for the client's side, which checks the gateway's certificate.
@@ -143,9 +188,13 @@ async fn another_protocol_gets_nothing() {
 async fn a_revoked_certificate_can_not_come_back_by_resumption() {
     let gate = Gate::open(Plant::new());
     let mut config = gate.client(Some(&gate.plant.issue(10, Purpose::Client, 30)));
-    config.resumption = Resumption::in_memory_sessions(16);
+    let store = Arc::new(Tickets::default());
+    config.resumption = Resumption::store(store.clone());
     config.enable_early_data = true;
-    assert!(gate.knock(config.clone()).await.is_ok());
+    let connection = gate.knock(config.clone()).await.unwrap();
+    // Tickets follow the handshake; whatever was sent has come by this answer.
+    connection.close(0_u32.into(), b"");
+    assert_eq!(store.got.load(Ordering::Relaxed), 0, "a ticket was handed out");
     // The same server configuration goes on; only its judgement changes. A
     // resumed connection would not ask it.
     gate.plant.advance_days(31);

@@ -5,6 +5,7 @@
 mod agreement;
 mod backup;
 mod bad_configuration;
+mod clock;
 mod crashes;
 mod disk;
 mod endings;
