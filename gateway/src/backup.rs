@@ -65,6 +65,10 @@ pub enum Role {
     IssuingCertificate(u32),
     /// Its key.
     IssuingKey(u32),
+    /// `[webauthn] cert`.
+    PageCertificate,
+    /// `[webauthn] key`.
+    PageKey,
 }
 
 impl Role {
@@ -75,7 +79,8 @@ impl Role {
             | Self::SigningKey
             | Self::Database
             | Self::StateKey
-            | Self::IssuingKey(_) => true,
+            | Self::IssuingKey(_)
+            | Self::PageKey => true,
             Self::Configuration
             | Self::Authority
             | Self::RevocationList
@@ -84,7 +89,8 @@ impl Role {
             | Self::Policy(_)
             | Self::Recipients(_)
             | Self::RecoveryRecipient
-            | Self::IssuingCertificate(_) => false,
+            | Self::IssuingCertificate(_)
+            | Self::PageCertificate => false,
         }
     }
 }
@@ -105,6 +111,8 @@ impl fmt::Display for Role {
             Self::Database => formatter.write_str("[state] database"),
             Self::StateKey => formatter.write_str("[state] key"),
             Self::IssuingCertificate(number) => write!(formatter, "authority {number} in [ca] dir"),
+            Self::PageCertificate => formatter.write_str("[webauthn] cert"),
+            Self::PageKey => formatter.write_str("[webauthn] key"),
             Self::IssuingKey(number) => write!(formatter, "the key of authority {number} in [ca] dir"),
         }
     }

@@ -33,6 +33,8 @@ pub fn gather(office: &Office) -> Result<Archive, BackupError> {
             | Role::Recipients(_)
             | Role::RecoveryRecipient
             | Role::StateKey
+            | Role::PageCertificate
+            | Role::PageKey
             | Role::IssuingCertificate(_)
             | Role::IssuingKey(_) => read(&path)?,
         };

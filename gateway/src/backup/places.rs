@@ -18,6 +18,9 @@ pub(super) fn files(named: &Named) -> Vec<(Role, PathBuf)> {
         (Role::Database, named.state.database.clone()),
         (Role::StateKey, named.state.key.clone()),
     ];
+    if let Some((certificate, key)) = named.page.clone() {
+        files.extend([(Role::PageCertificate, certificate), (Role::PageKey, key)]);
+    }
     files.extend(named.manifest_key.clone().map(|path| (Role::ManifestKey, path)));
     files.extend(named.recovery_recipient.clone().map(|path| (Role::RecoveryRecipient, path)));
     let numbered = (0_u16..).zip(&named.recipients);
@@ -45,7 +48,9 @@ pub(super) fn place(named: &Named, role: &Role) -> Option<PathBuf> {
         | Role::Recipients(_)
         | Role::RecoveryRecipient
         | Role::Database
-        | Role::StateKey => files(named).into_iter().find(|(own, _)| own == role).map(|(_, path)| path),
+        | Role::StateKey
+        | Role::PageCertificate
+        | Role::PageKey => files(named).into_iter().find(|(own, _)| own == role).map(|(_, path)| path),
     }
 }
 

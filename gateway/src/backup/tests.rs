@@ -258,6 +258,27 @@ fn a_backup_of_another_gateway_is_told_apart_by_its_signing_key() {
 }
 
 #[test]
+fn every_file_that_a_configuration_names_is_in_its_backup() {
+    let loss = Loss::new();
+    let (archive, config) = (opened(&loss), loss.path("gateway.toml"));
+    let more = "[webauthn]\nlisten = \"127.0.0.1:0\"\ncert = \"page.pem\"\nkey = \"page.key\"\n\
+                rp_id = \"gw.plant.example\"\norigin = \"https://gw.plant.example\"\n";
+    let text = format!("{}{more}", text_of(&archive));
+    let named = crate::config::Named::parse(&config, &text).unwrap();
+    let roles: Vec<Role> = places::files(&named).into_iter().map(|(role, _)| role).collect();
+    assert!(roles.contains(&Role::PageCertificate) && roles.contains(&Role::PageKey), "{roles:?}");
+    let missing = restore::plan(&archive, &named).unwrap_err();
+    assert!(matches!(&missing, RestoreError::Missing(Role::PageCertificate)), "{missing}");
+    // Whatever ends like a file in the configuration has a role.
+    let named: Vec<PathBuf> = places::files(&named).into_iter().map(|(_, path)| path).collect();
+    for (_, value) in text.lines().filter_map(|line| line.split_once(" = ")) {
+        let value = value.trim_matches(['"', '[', ']', '\\']);
+        let is_file = [".pem", ".key", ".pub", ".db"].iter().any(|ending| value.ends_with(ending));
+        assert!(!is_file || named.contains(&loss.path(value)), "{value} is not in a backup");
+    }
+}
+
+#[test]
 fn a_name_out_of_a_backup_never_leads_out_of_the_policy_folder() {
     let loss = Loss::new();
     let config = loss.path("gateway.toml");

@@ -34,6 +34,8 @@ pub struct Named {
     pub audit: PathBuf,
     /// `[ca] dir`.
     pub ca_dir: Option<PathBuf>,
+    /// `[webauthn] cert` and `key`.
+    pub page: Option<(PathBuf, PathBuf)>,
     /// `[log] dir`.
     pub log: Option<PathBuf>,
     /// `[admin] socket`.
@@ -61,7 +63,7 @@ impl Named {
         let folder = super::checks::parent(file);
         let path = |path: &PathBuf| folder.join(path);
         let recipient = |text: &String| (!text.starts_with("age1")).then(|| folder.join(text));
-        let Written { tls, policy, recording, state, audit, log, admin, ca, .. } = written;
+        let Written { tls, policy, recording, state, audit, log, admin, ca, webauthn, .. } = written;
         Self {
             file: file.to_owned(),
             tls: Files { ca: path(&tls.ca), crl: path(&tls.crl), cert: path(&tls.cert), key: path(&tls.key) },
@@ -73,6 +75,7 @@ impl Named {
             recovery_recipient: recipient(&recording.recovery_recipient),
             state: state_files(folder, &state),
             audit: path(&audit.file),
+            page: webauthn.map(|page| (path(&page.cert), path(&page.key))),
             ca_dir: ca.map(|ca| path(&ca.dir)),
             log: log.dir.as_ref().map(path),
             socket: path(&admin.socket),
