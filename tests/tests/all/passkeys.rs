@@ -5,6 +5,7 @@
 //! which [`chromium`] has: it does what the page asks, so that whatever the
 //! page itself refuses can be tried as well.
 
+mod attacks;
 mod browser;
 mod ceremonies;
 mod chromium;

@@ -68,6 +68,13 @@ fn a_passkey_is_registered_under_a_code_and_gives_what_asks_for_one() {
     drop(tool);
     connection.end().unwrap().expect_code(0).unwrap();
 
+    // Nor does a code make one more passkey for whoever has one.
+    let refused = start_adding(&technician, "another").finish(PATIENCE).unwrap().expect_code(6).unwrap();
+    assert!(refused.err.contains("you have a passkey: sign in with it to add another"), "{refused}");
+    let shown = gateway.admin(&["user", "show", TECHNICIAN]).unwrap().expect_code(0).unwrap().out;
+    assert!(shown.contains("passkey       laptop for gateway.plant.example, used "), "{shown}");
+    assert!(!shown.contains("another"), "{shown}");
+
     let mut shown: Vec<String> = Vec::new();
     for recording in workshop.recordings().unwrap() {
         let auditor = Auditor::of(&workshop);
@@ -140,7 +147,7 @@ fn the_page_forbids_all_but_its_form_and_is_there_once() {
 }
 
 #[test]
-fn a_passkey_keeps_alive_what_it_opened_and_a_code_does_not() {
+fn a_passkey_keeps_alive_what_it_opened() {
     let plc = Plc::start(Manners::Proper);
     let workshop = Workshop::new(plc.address());
     let page_at = with_page(&workshop);

@@ -5,6 +5,7 @@
 //! hide just what is looked at here. A virtual authenticator hides it too, so
 //! the test of a page that is not trusted goes without one.
 
+use super::attacks::{asks_for_a_page, port_of, runtime, thief};
 use super::site::{ORIGIN, event, listening, offered, start, start_adding, with_page};
 use anyhow::Context;
 use serde_json::json;
@@ -20,10 +21,12 @@ use tests::{
     plant::{Auditor, Gateway},
     plc::{Manners, Plc},
     process::{PATIENCE, Process},
+    visitor::Visitor,
     workshop::{PRESS_LINE, TECHNICIAN, Workshop},
 };
 use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
 use tokio::runtime::Runtime;
+use wire::Loopback;
 
 /// How often a page is asked for what is awaited.
 const ASK_EVERY: Duration = Duration::from_millis(20);
@@ -156,6 +159,11 @@ impl Chromium {
             .unwrap()
     }
 
+    fn attribute(&self, selector: &str, name: &str) -> String {
+        let read = async { self.driver().find(By::Css(selector)).await.unwrap().attr(name).await };
+        self.runtime.block_on(read).unwrap().unwrap()
+    }
+
     fn click(&self, selector: &str) {
         self.runtime
             .block_on(async { self.driver().find(By::Css(selector)).await.unwrap().click().await })
@@ -286,5 +294,55 @@ fn a_page_that_the_browser_does_not_trust_gets_no_passkey() {
         chromium.until("a refusal", |chromium| chromium.text("#told"), |told| told.contains("Nothing"));
     assert!(told.contains("does not trust this page's certificate"), "{told}");
     assert!(chromium.address().starts_with(ORIGIN), "nothing was handed over");
+    drop(client);
+}
+
+#[test]
+fn a_thiefs_link_in_a_real_browser_reaches_the_victims_own_machine_alone() {
+    if !installed() {
+        return;
+    }
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    let page_at = with_page(&workshop);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let technician = gateway.import(TECHNICIAN).unwrap();
+    let ca = workshop.path("pki/ca.pem");
+    let chromium = Chromium::start(Trusts::Plant(&ca), page_at).with_authenticator();
+    let adding = start_adding(&technician, "laptop");
+    let shown = offered(&adding);
+    chromium.open(&shown.url);
+    chromium.confirm(&shown.code);
+    adding.finish(PATIENCE).unwrap().expect_code(0).unwrap();
+
+    // The victim's client waits for its own page when the thief's link comes.
+    let client = start(&technician, &["connect", PRESS_LINE, "--listen", "127.0.0.1:0"]);
+    let own = offered(&client);
+    chromium.open(&own.url);
+    let action = chromium.attribute("#answer", "action");
+    let port = port_of(&action);
+    let runtime = runtime();
+    let visitor = runtime.block_on(async { Visitor::new(&ca) }).unwrap();
+    let papers = thief(&workshop, TECHNICIAN);
+    let loopback = Loopback { port, nonce: [0x66; 16] };
+    let (mut waiting, link) = runtime.block_on(asks_for_a_page(&visitor, &gateway, &papers, loopback));
+    chromium.open(&link);
+    assert_ne!(chromium.text("#code"), own.code, "the codes differ");
+    chromium.click("#use");
+    chromium.until(
+        "an answer",
+        |chromium| chromium.text("body"),
+        |body| body.contains("There is nothing here."),
+    );
+    assert!(
+        chromium.address().starts_with(&format!("http://127.0.0.1:{port}/6666")),
+        "{}",
+        chromium.address()
+    );
+    let heard =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(2), waiting.hear()).await });
+    assert!(heard.is_err(), "the thief heard {heard:?}");
+    let events = std::fs::read_to_string(workshop.path("log/audit.jsonl")).unwrap();
+    assert_eq!(events.lines().filter(|line| line.contains("\"signed_in\"")).count(), 1, "{events}");
     drop(client);
 }
