@@ -29,6 +29,7 @@ mod lines;
 use crate::clock::Clock;
 use crate::names::{Handle, SessionId, TargetId};
 use crate::site_log::SiteLog;
+use crate::state::Lock;
 pub use alarm::{Alarm, harmless};
 use jiff::Timestamp;
 use lines::{Line, Lines};
@@ -439,6 +440,15 @@ impl Audit {
     pub async fn commit(&self, event: &Event) -> Result<(), AuditError> {
         let line = prepared(event).map_err(|reason| self.wrong(reason))?;
         self.lines.commit(line).await.map_err(|reason| self.wrong(reason))
+    }
+
+    /// Tells that a failure locks a person's second factor, if it does. Attempts
+    /// while it is locked are refusals like any other.
+    pub fn tell_of_a_lock(&self, person: &Handle, source: IpAddr, why: &str, lock: Lock) {
+        if lock != Lock::None {
+            let event = self.event(Kind::PersonLocked).person(person).source(source);
+            self.tell(&event.what(&lock.to_string()).why(why));
+        }
     }
 
     /// Counts a refusal of somebody without a known certificate. `why` is one

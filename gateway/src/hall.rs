@@ -200,9 +200,7 @@ impl Hall {
             Look::Ask { due, within } => {
                 let event = self.office.audit.event(Kind::FactorAsked).person(self.who.person());
                 let event = event.source(self.who.source().ip()).why(&due.to_string());
-                if let Err(error) = self.office.audit.write(&event) {
-                    tracing::error!("{error}");
-                }
+                self.office.audit.tell(&event);
                 self.speaker.say(&ToClient::FactorAgain {
                     text: due.to_string(),
                     within_s: u32::try_from(within.as_secs()).unwrap_or(u32::MAX),

@@ -189,7 +189,7 @@ impl Presence {
                 Some(failed)
             }
         };
-        let noted = note(&office.audit, who, why.as_deref());
+        let noted = note(&office.audit, who, why.as_deref()).await;
         tokio::time::sleep_until(answer_at).await;
         // What can't be accounted for does not happen.
         self.end_judging(why.is_none() && noted.is_ok())
@@ -245,6 +245,9 @@ async fn judge_code(
     Ok(match office.blocking(verify).await? {
         Verified::Accepted { .. } => None,
         Verified::Refused { why, lock } => {
+            if why != Rejection::Locked {
+                office.audit.tell_of_a_lock(who.person(), who.source().ip(), &why.to_string(), lock);
+            }
             if let Rejection::OtherStep { ahead } = why {
                 let text = format!("a code of {} fits {ahead} steps of 30 s beside now", who.person());
                 office.audit.alarm().raise(&format!("{text}: check both clocks"));
@@ -270,19 +273,23 @@ async fn judge_passkey(
     Ok(match office.blocking(verify).await? {
         passkey::Verified::Accepted { .. } => None,
         passkey::Verified::Refused { why, lock } => {
+            if why != passkey::Refused::Locked {
+                office.audit.tell_of_a_lock(who.person(), who.source().ip(), &why.to_string(), lock);
+            }
             passkey::tell_of_a_copy(office, who.person(), &why);
             Some(format!("{why}; {lock}"))
         }
     })
 }
 
-fn note(audit: &Audit, who: &Authenticated, refused: Option<&str>) -> Result<(), AuditError> {
+async fn note(audit: &Audit, who: &Authenticated, refused: Option<&str>) -> Result<(), AuditError> {
     let kind = if refused.is_some() { Kind::SignInRefused } else { Kind::FactorShown };
     let event = audit.event(kind).person(who.person()).source(who.source().ip());
-    audit.write(&match refused {
+    let event = match refused {
         Some(why) => event.why(why),
         None => event,
-    })
+    };
+    audit.commit(&event).await
 }
 
 fn milliseconds(time: Duration) -> u64 {

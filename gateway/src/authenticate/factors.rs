@@ -6,13 +6,12 @@
 //! than [`ANSWER_AFTER`]; so does the page, which somebody unknown gets too.
 
 use super::{ANSWER_AFTER, ATTEMPTS, NotSignedIn, Proof, Stranger, fail, note, refuse, told};
-use crate::audit::Kind;
 use crate::desk::Desk;
 use crate::factor::{self, Rejection, Verified};
 use crate::names::TargetId;
 use crate::office::Office;
 use crate::passkey::{self, Asked, Purpose, Refused, RelyingParty, SignInCeremony};
-use crate::state::{KeyHash, Lock, Person, Standing};
+use crate::state::{KeyHash, Person, Standing};
 use authz::Assurance;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -85,7 +84,12 @@ async fn judge_code(office: &Arc<Office>, stranger: &Stranger<'_>, code: String)
         Verified::Accepted { .. } => proven(person, stranger.key, Assurance::CertificateAndTotp, None),
         Verified::Refused { why, lock } => {
             if why != Rejection::Locked {
-                tell_of_a_lock(office, stranger, &person, &why.to_string(), lock);
+                office.audit.tell_of_a_lock(
+                    &person.handle,
+                    stranger.accepted.source.ip(),
+                    &why.to_string(),
+                    lock,
+                );
             }
             if let Rejection::OtherStep { ahead } = why {
                 let person = &person.handle;
@@ -119,7 +123,12 @@ async fn judge_passkey(
         }
         passkey::Verified::Refused { why, lock } => {
             if why != Refused::Locked {
-                tell_of_a_lock(office, stranger, &person, &why.to_string(), lock);
+                office.audit.tell_of_a_lock(
+                    &person.handle,
+                    stranger.accepted.source.ip(),
+                    &why.to_string(),
+                    lock,
+                );
             }
             passkey::tell_of_a_copy(office, &person.handle, &why);
             Judged::Not(format!("{why}; {lock}"))
@@ -166,16 +175,6 @@ async fn begin(
 
 fn party(office: &Office) -> Result<&RelyingParty, String> {
     office.relying_party.as_ref().ok_or_else(|| "no passkeys are configured".to_owned())
-}
-
-/// A failure that locks is an event of its own; attempts while it is locked
-/// are refusals like any other.
-fn tell_of_a_lock(office: &Office, stranger: &Stranger<'_>, person: &Person, why: &str, lock: Lock) {
-    if lock != Lock::None {
-        let event = office.audit.event(Kind::PersonLocked).person(&person.handle);
-        let event = event.source(stranger.accepted.source.ip()).what(&lock.to_string());
-        office.audit.tell(&event.why(why));
-    }
 }
 
 /// Only whoever may sign in at all.

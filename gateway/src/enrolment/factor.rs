@@ -3,7 +3,7 @@
 
 use super::talk::{Broken, Talk};
 use super::visit::Invited;
-use crate::factor::{self, Judgement, Seed, Verified};
+use crate::factor::{self, Judgement, Rejection, Seed, Verified};
 use crate::office::Office;
 use crate::state::{ConfirmedFactor, FactorPresence, KnownInvitee};
 use std::sync::Arc;
@@ -78,7 +78,12 @@ async fn known_totp(
             office.blocking(move |office| factor::verify(&*office.state, person, code.as_str(), now));
         match judged.await {
             Ok(Verified::Accepted { .. }) => return Ok(ConfirmedFactor::Known),
-            Ok(Verified::Refused { why, lock }) => invited.note(office, &format!("{why}; {lock}"))?,
+            Ok(Verified::Refused { why, lock }) => {
+                if why != Rejection::Locked {
+                    invited.tell_of_a_lock(office, &why.to_string(), lock);
+                }
+                invited.note(office, &format!("{why}; {lock}"))?;
+            }
             Err(error) => {
                 office.audit.alarm().raise(&format!("an enrolment failed here: {error}"));
                 return Err(Broken::Declined(Declined::Internal));

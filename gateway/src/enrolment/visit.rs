@@ -11,7 +11,7 @@ use crate::ca::{Issued, RequestedKey};
 use crate::clock::Standing as ClockStanding;
 use crate::office::Office;
 use crate::quic::Incoming;
-use crate::state::{ConfirmedFactor, Enrolment, OpenInvitation, Standing, StateError};
+use crate::state::{ConfirmedFactor, Enrolment, Lock, OpenInvitation, Standing, StateError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,6 +216,10 @@ impl Invited {
             Ok(()) => Broken::Declined(why),
             Err(broken) => broken,
         }
+    }
+
+    pub(super) fn tell_of_a_lock(&self, office: &Office, why: &str, lock: Lock) {
+        office.audit.tell_of_a_lock(&self.invitation.handle, self.source.ip(), why, lock);
     }
 
     pub(super) fn note(&self, office: &Office, why: &str) -> Result<(), Broken> {
