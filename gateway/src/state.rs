@@ -27,7 +27,7 @@ pub use certificate::{
     AuthorityId, CertificateRecord, CertificateRow, NotASerial, Renewal, Revocation, Serial,
 };
 pub use invitation::{
-    ConfirmedFactor, Enrolment, Invitation, InvitationRecord, KnownInvitee, OpenInvitation,
+    ConfirmedFactor, Enrolment, HeldFactors, Invitation, InvitationRecord, KnownInvitee, OpenInvitation,
 };
 pub use locks::{FREE_ATTEMPTS, Lock, PERMANENT_AFTER, lock_after};
 pub use passkey::{

@@ -5,7 +5,7 @@ use super::talk::{Broken, Talk};
 use super::visit::Invited;
 use crate::factor::{self, Judgement, Rejection, Seed, Verified};
 use crate::office::Office;
-use crate::state::{ConfirmedFactor, FactorPresence, KnownInvitee};
+use crate::state::{ConfirmedFactor, HeldFactors, KnownInvitee};
 use std::sync::Arc;
 use wire::Code;
 use wire::enrolment::{Answer, Ask, Declined, FactorChoice};
@@ -16,11 +16,14 @@ const TRIES: u32 = 3;
 /// Who issues the codes, as authenticator apps show it.
 const ISSUER: &str = "Gatehouse";
 
-/// The ways that are open to whoever is invited.
+/// The ways that are open to whoever is invited. Who has passkeys alone could
+/// show one only by a ceremony that this endpoint does not have; a token must
+/// not give them a weaker factor instead.
 pub(super) fn open_to(known: Option<&KnownInvitee>) -> Vec<FactorChoice> {
-    match known.map(|known| known.factor) {
-        None | Some(FactorPresence::None) => vec![FactorChoice::NewTotp],
-        Some(FactorPresence::Totp) => vec![FactorChoice::KnownTotp],
+    match known.map(|known| known.held) {
+        None | Some(HeldFactors::None) => vec![FactorChoice::NewTotp],
+        Some(HeldFactors::Totp) => vec![FactorChoice::KnownTotp],
+        Some(HeldFactors::PasskeysAlone) => Vec::new(),
     }
 }
 
@@ -77,7 +80,7 @@ async fn known_totp(
         let judged =
             office.blocking(move |office| factor::verify(&*office.state, person, code.as_str(), now));
         match judged.await {
-            Ok(Verified::Accepted { .. }) => return Ok(ConfirmedFactor::Known),
+            Ok(Verified::Accepted { .. }) => return Ok(ConfirmedFactor::Known { factors: known.factors }),
             Ok(Verified::Refused { why, lock }) => {
                 if why != Rejection::Locked {
                     invited.tell_of_a_lock(office, &why.to_string(), lock);

@@ -6,8 +6,8 @@ use crate::fixture::{Plant, noon};
 use crate::names::Handle;
 use crate::run::Running;
 use crate::state::{
-    AuthorityId, CertificateRow, Change, ConfirmedFactor, Enrolment, Import, Invitation, KeyHash, Renewal,
-    Serial, SqliteState, Standing, State, StateError, StateFiles,
+    AuthorityId, CertificateRow, Change, ConfirmedFactor, CredentialId, Enrolment, Import, Invitation,
+    KeyHash, NewPasskey, Renewal, Serial, SqliteState, Standing, State, StateError, StateFiles,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::net::UdpSocket;
@@ -42,6 +42,11 @@ fn certificate(key: u8) -> CertificateRow {
 fn enrolment(invitation: &Invitation, key: u8) -> Enrolment {
     let factor = ConfirmedFactor::NewTotp { seed: Seed::generate(), step: 7 };
     Enrolment { invitation: invitation.stored.invitation(), factor, certificate: certificate(key) }
+}
+
+/// The factor that the person has now.
+fn known_factor(state: &SqliteState) -> ConfirmedFactor {
+    ConfirmedFactor::Known { factors: state.person(&person()).unwrap().unwrap().person.factors }
 }
 
 fn state() -> (tempfile::TempDir, SqliteState) {
@@ -123,13 +128,50 @@ fn a_person_with_a_factor_gets_a_key_and_no_other_factor() {
     let open = invitation(1, noon());
     state.invite(&open).unwrap();
     assert!(matches!(state.enrol(&enrolment(&open, 6), noon()), Err(StateError::InvitationOver)));
-    let known = Enrolment { factor: ConfirmedFactor::Known, ..enrolment(&open, 6) };
+    let known = Enrolment { factor: known_factor(&state), ..enrolment(&open, 6) };
     state.set_standing(&person(), Standing::Disabled).unwrap();
     assert!(matches!(state.enrol(&known, noon()), Err(StateError::Disabled(_))));
     assert!(matches!(state.invite(&invitation(2, noon())), Err(StateError::Disabled(_))));
     state.set_standing(&person(), Standing::Enabled).unwrap();
     state.enrol(&known, noon()).unwrap();
     assert_eq!(state.person(&person()).unwrap().unwrap().keys.len(), 2);
+}
+
+#[test]
+fn a_factor_that_was_reset_meanwhile_was_not_shown() {
+    let (_folder, state) = state();
+    let import = Import { handle: person(), key: KeyHash([5; 32]), seed: Seed::generate() };
+    state.import_person(&import, noon()).unwrap();
+    let open = invitation(1, noon());
+    state.invite(&open).unwrap();
+    let shown = Enrolment { factor: known_factor(&state), ..enrolment(&open, 6) };
+    state.remove_factors(&person()).unwrap();
+    state.give_seed(&person(), &Seed::generate(), noon()).unwrap();
+    assert!(matches!(state.enrol(&shown, noon()), Err(StateError::InvitationOver)));
+}
+
+#[test]
+fn a_token_gives_no_code_to_a_person_who_has_passkeys_alone() {
+    let (_folder, state) = state();
+    let import = Import { handle: person(), key: KeyHash([5; 32]), seed: Seed::generate() };
+    state.import_person(&import, noon()).unwrap();
+    state.remove_factors(&person()).unwrap();
+    let owner = state.person(&person()).unwrap().unwrap().person;
+    let passkey = NewPasskey {
+        person: owner.id,
+        factors: owner.factors,
+        credential: CredentialId(vec![1; 16]),
+        name: "laptop".to_owned(),
+        relying_party: "plant.example".to_owned(),
+        public: "{}".to_owned(),
+        counter: 0,
+    };
+    state.add_passkey(&passkey, noon()).unwrap();
+    let open = invitation(1, noon());
+    state.invite(&open).unwrap();
+    let known = state.invitation(open.stored.invitation(), noon()).unwrap().unwrap().known;
+    assert!(super::factor::open_to(known.as_ref()).is_empty());
+    assert!(matches!(state.enrol(&enrolment(&open, 6), noon()), Err(StateError::InvitationOver)));
 }
 
 #[test]
@@ -148,7 +190,7 @@ fn of_twenty_enrolments_at_once_exactly_one_is_stored() {
         let (open, gate) = (&open, &gate);
         let one = |number: u8, state: &'_ SqliteState| {
             gate.wait();
-            let known = Enrolment { factor: ConfirmedFactor::Known, ..enrolment(open, number + 1) };
+            let known = Enrolment { factor: known_factor(state), ..enrolment(open, number + 1) };
             state.enrol(&known, noon()).is_ok()
         };
         let all: Vec<_> = (0..20_u8)

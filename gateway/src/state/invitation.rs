@@ -1,6 +1,6 @@
 //! Invitations, and what an enrolment stores all at once.
 
-use super::{FactorPresence, PersonId, Standing};
+use super::{FactorEpoch, PersonId, Standing};
 use crate::factor::Seed;
 use crate::names::Handle;
 use crate::state::CertificateRow;
@@ -57,8 +57,22 @@ pub struct KnownInvitee {
     pub id: PersonId,
     /// Whether they may sign in at all.
     pub standing: Standing,
-    /// The factor that they have.
-    pub factor: FactorPresence,
+    /// The factors that they have,
+    pub held: HeldFactors,
+    /// and the epoch of these.
+    pub factors: FactorEpoch,
+}
+
+/// The second factors that an invited person has already. A token never
+/// replaces one, of whatever kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldFactors {
+    /// None at all.
+    None,
+    /// A seed, and perhaps passkeys.
+    Totp,
+    /// Passkeys and no seed.
+    PasskeysAlone,
 }
 
 /// What an enrolment binds together, in one transaction.
@@ -83,5 +97,9 @@ pub enum ConfirmedFactor {
         step: u64,
     },
     /// The one that the person has.
-    Known,
+    Known {
+        /// The epoch under which it was shown: one that was reset since then
+        /// was not.
+        factors: FactorEpoch,
+    },
 }

@@ -3,8 +3,8 @@
 use super::{certificates, handle, people, time};
 use crate::names::Handle;
 use crate::state::{
-    Change, ConfirmedFactor, Enrolment, FactorPresence, Invitation, InvitationRecord, KnownInvitee,
-    OpenInvitation, Person, Standing, StateError, Vault,
+    Change, ConfirmedFactor, Enrolment, FactorPresence, HeldFactors, Invitation, InvitationRecord,
+    KnownInvitee, OpenInvitation, Person, Standing, StateError, Vault,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -91,8 +91,12 @@ pub(super) fn open(
 }
 
 fn invitee(transaction: &Transaction<'_>, person: &Person) -> Result<KnownInvitee, StateError> {
-    let factor = people::factor(transaction, person.id)?;
-    Ok(KnownInvitee { id: person.id, standing: person.standing, factor })
+    let held = match people::factor(transaction, person.id)? {
+        FactorPresence::Totp => HeldFactors::Totp,
+        FactorPresence::None if people::has_factor(transaction, person.id)? => HeldFactors::PasskeysAlone,
+        FactorPresence::None => HeldFactors::None,
+    };
+    Ok(KnownInvitee { id: person.id, standing: person.standing, held, factors: person.factors })
 }
 
 /// Uses the invitation up and stores person, key, factor and certificate, or
@@ -114,19 +118,23 @@ pub(super) fn enrol(
         }
         Some(known) => known,
         None => {
-            let id = people::create(transaction, &invitation.handle, now)?;
-            KnownInvitee { id, standing: Standing::Enabled, factor: FactorPresence::None }
+            people::create(transaction, &invitation.handle, now)?;
+            let made = people::by_handle(transaction, &invitation.handle)?;
+            invitee(transaction, &made.ok_or(StateError::Corrupt("new person"))?)?
         }
     };
-    match (&enrolment.factor, person.factor) {
-        (ConfirmedFactor::NewTotp { seed, step }, FactorPresence::None) => {
+    match (&enrolment.factor, person.held) {
+        (ConfirmedFactor::NewTotp { seed, step }, HeldFactors::None) => {
             people::store_seed(transaction, vault, person.id, seed, now)?;
             people::use_up_step(transaction, person.id, *step)?;
         }
-        (ConfirmedFactor::Known, FactorPresence::Totp) => {}
+        (ConfirmedFactor::Known { factors }, HeldFactors::Totp) if *factors == person.factors => {}
         // It was reset, or another one was made, while this one was asked for.
-        (ConfirmedFactor::NewTotp { .. }, FactorPresence::Totp)
-        | (ConfirmedFactor::Known, FactorPresence::None) => return Err(over()),
+        (ConfirmedFactor::NewTotp { .. }, HeldFactors::Totp | HeldFactors::PasskeysAlone)
+        | (
+            ConfirmedFactor::Known { .. },
+            HeldFactors::None | HeldFactors::Totp | HeldFactors::PasskeysAlone,
+        ) => return Err(over()),
     }
     people::add_key(transaction, person.id, &enrolment.certificate.key, now)?;
     certificates::add(transaction, person.id, &enrolment.certificate)?;

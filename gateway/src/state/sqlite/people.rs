@@ -139,7 +139,7 @@ pub(super) fn give_seed(
     store_seed(transaction, vault, person.id, seed, now)
 }
 
-fn has_factor(transaction: &Transaction<'_>, person: PersonId) -> Result<bool, StateError> {
+pub(super) fn has_factor(transaction: &Transaction<'_>, person: PersonId) -> Result<bool, StateError> {
     let query = "SELECT EXISTS (SELECT 1 FROM factors WHERE person = ?1
                                 UNION ALL SELECT 1 FROM passkeys WHERE person = ?1)";
     Ok(transaction.query_row(query, params![person.0], |row| row.get(0))?)
