@@ -2,7 +2,7 @@
 //!
 //! A technician's client can't speak to an authenticator in a way that binds
 //! it to this gateway's name; a browser can. So the gateway serves one small
-//! page ([`page`]) which asks the browser's authenticator and hands the answer
+//! page ([`Shown`]) which asks the browser's authenticator and hands the answer
 //! to the loopback listener of the client that asked, never to the gateway.
 //! The client sends it over its own connection, in whose task the challenge
 //! lives ([`SignInCeremony`]). Whoever is lured to somebody else's page gives
