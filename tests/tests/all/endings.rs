@@ -13,11 +13,16 @@ use tests::{
 /// busy with other tests gets the same again.
 const HARD: Duration = Duration::from_secs(2);
 
+/// Longer than any right in these tests lasts, its certificate's included.
+const NEVER_CLOSED: Duration = Duration::from_secs(150);
+
 /// Writes until the way is closed; gives when the last write was answered.
 fn write_until_closed(tool: &mut Tool) -> Instant {
-    let mut last = Instant::now();
-    for value in 0.. {
-        match tool.write_holding(100, value % 900) {
+    let began = Instant::now();
+    let mut last = began;
+    for value in (0..900).cycle() {
+        assert!(began.elapsed() < NEVER_CLOSED, "the way is not closed");
+        match tool.write_holding(100, value) {
             Ok(Answer::Data(_)) => last = Instant::now(),
             Ok(Answer::Exception(code)) => panic!("denied with {code}"),
             Err(_) => break,
