@@ -5,7 +5,7 @@
 //! it, the signing key, and the gateway's own authority if it has one. It does not hold recordings and the site log:
 //! these are large, sealed already, only ever grow, and are copied as files.
 //!
-//! Order: [`gather`] at the running gateway -> [`Archive::close`] to the
+//! Order: [`gather()`] at the running gateway -> [`Archive::close`] to the
 //! recipients that an administrator names -> [`restore`](restore::restore)
 //! offline, on a host that has none of it.
 //!
