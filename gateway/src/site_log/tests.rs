@@ -235,6 +235,8 @@ fn after_a_failure_nothing_is_entered_and_everything_is_told_to_end_softly() {
         chain: vec![],
     };
     let sign_in = office.registry.sign_in(entry);
+    // The start's own entries are in, so that what comes after the failure is told from them.
+    office.log.commit_blocking(LogEntry::Heartbeat { sessions: 0 }).unwrap();
     let size = office.log.position().size;
     office.log.queue.fail(&LogFailed::Slow);
     assert!(office.log.commit_blocking(LogEntry::GatewayStopped).is_err());
