@@ -7,7 +7,7 @@
 //! nothing of theirs is kept. Nobody is locked by a wrong token.
 //!
 //! Order: [`Reception::look`] after each change of invitations -> [`receive`]
-//! binds or gives up the socket -> [`visit`](visit::visit), one task a
+//! binds or gives up the socket -> `visit`, one task a
 //! connection: token proven -> key asked for -> factor confirmed -> all stored
 //! in one transaction -> certificate handed out. What breaks off before the
 //! transaction stores nothing and leaves the invitation open; what breaks off

@@ -4,7 +4,7 @@
 //! named and nothing is done. Every file is first written beside its place and
 //! synced; only when all are there do they take their names, each by a rename
 //! that refuses to replace. What broke off is taken back, by itself or by the
-//! next restore, and until then no gateway starts ([`super::journal`]).
+//! next restore, and until then no gateway starts (`journal`).
 //!
 //! The state is made fit for the present before it takes its name: codes that
 //! may have been used since the backup do not count again.
