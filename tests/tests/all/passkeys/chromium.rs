@@ -24,6 +24,7 @@ use tests::{
     visitor::Visitor,
     workshop::{PRESS_LINE, TECHNICIAN, Workshop},
 };
+use thirtyfour::error::{WebDriverError, WebDriverErrorInner};
 use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
 use tokio::runtime::Runtime;
 use wire::Loopback;
@@ -153,10 +154,19 @@ impl Chromium {
         self.runtime.block_on(self.driver().goto(url)).unwrap();
     }
 
+    /// The text of an element. A page that changes between the finding and the
+    /// reading, as it does while an answer is handed over, is read again.
     fn text(&self, selector: &str) -> String {
-        self.runtime
-            .block_on(async { self.driver().find(By::Css(selector)).await.unwrap().text().await })
-            .unwrap()
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let read = async { self.driver().find(By::Css(selector)).await?.text().await };
+            match self.runtime.block_on(read) {
+                Ok(text) => return text,
+                Err(error) => assert!(is_of_a_page_that_went(&error), "{selector}: {error}"),
+            }
+            assert!(Instant::now() < deadline, "{selector} does not stay on any page");
+            std::thread::sleep(ASK_EVERY);
+        }
     }
 
     fn attribute(&self, selector: &str, name: &str) -> String {
@@ -215,6 +225,14 @@ impl Drop for Chromium {
                 .block_on(async { tokio::time::timeout(Duration::from_secs(20), driver.quit()).await });
         }
     }
+}
+
+/// Whether an element was there no more, or not yet.
+fn is_of_a_page_that_went(error: &WebDriverError) -> bool {
+    matches!(
+        error.as_inner(),
+        WebDriverErrorInner::StaleElementReference(_) | WebDriverErrorInner::NoSuchElement(_)
+    )
 }
 
 fn certutil(words: &[&str]) -> anyhow::Result<()> {
