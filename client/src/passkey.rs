@@ -15,7 +15,7 @@ use crate::escape::escape;
 use crate::hand_over::{HandOver, HandedOver};
 use crate::link::Control;
 use crate::screen::Screen;
-use crate::sign_in::{out_of_turn, refusal};
+use crate::sign_in::{instead, refusal};
 
 /// The longest address of a page, in bytes.
 const LONGEST_ADDRESS: usize = 512;
@@ -78,23 +78,9 @@ pub async fn register(
     let begin = |loopback| ToGateway::BeginRegistration { loopback, name };
     let handed = through_page(control, browser, screen, begin).await?;
     control.send(&ToGateway::Registration { json: handed.json.clone() }).await?;
-    match control.answer().await? {
-        ToClient::PasskeyAdded { name } => Ok(escape(&name)),
-        other @ (ToClient::PasskeyPage { .. }
-        | ToClient::PasskeyNotAdded { .. }
-        | ToClient::Refused { .. }
-        | ToClient::Welcome { .. }
-        | ToClient::SignedIn { .. }
-        | ToClient::Targets(_)
-        | ToClient::Opened { .. }
-        | ToClient::NotOpened { .. }
-        | ToClient::Notice { .. }
-        | ToClient::Checkpoint { .. }
-        | ToClient::LogCheckpoint { .. }
-        | ToClient::FactorAgain { .. }
-        | ToClient::Renewal(_)
-        | ToClient::Pong) => Err(not_given(&other)),
-    }
+    let answer = control.answer().await?;
+    let ToClient::PasskeyAdded { name } = answer else { return Err(not_given(&answer)) };
+    Ok(escape(&name))
 }
 
 async fn through_page(
@@ -105,25 +91,9 @@ async fn through_page(
 ) -> Result<HandedOver, Problem> {
     let listening = HandOver::bind().await?;
     control.send(&begin(listening.loopback())).await?;
-    let (url, code, within) = match control.answer().await? {
-        ToClient::PasskeyPage { url, code, within_s } => {
-            (url, code, Duration::from_secs(u64::from(within_s)).min(LONGEST_WAIT))
-        }
-        other @ (ToClient::PasskeyAdded { .. }
-        | ToClient::PasskeyNotAdded { .. }
-        | ToClient::Refused { .. }
-        | ToClient::Welcome { .. }
-        | ToClient::SignedIn { .. }
-        | ToClient::Targets(_)
-        | ToClient::Opened { .. }
-        | ToClient::NotOpened { .. }
-        | ToClient::Notice { .. }
-        | ToClient::Checkpoint { .. }
-        | ToClient::LogCheckpoint { .. }
-        | ToClient::FactorAgain { .. }
-        | ToClient::Renewal(_)
-        | ToClient::Pong) => return Err(not_given(&other)),
-    };
+    let answer = control.answer().await?;
+    let ToClient::PasskeyPage { url, code, within_s } = answer else { return Err(not_given(&answer)) };
+    let within = Duration::from_secs(within_s.into()).min(LONGEST_WAIT);
     let origin = open_page(browser, &url, &code, screen)?;
     let waiting = async {
         tokio::select! {
@@ -168,24 +138,10 @@ fn origin_of(url: &str) -> Option<&str> {
 
 /// What came instead of what was asked for.
 fn not_given(message: &ToClient) -> Problem {
-    match message {
-        ToClient::Refused { code, text, .. } | ToClient::PasskeyNotAdded { code, text } => {
-            Problem::Refused(refusal(*code, text))
-        }
-        other @ (ToClient::PasskeyPage { .. }
-        | ToClient::PasskeyAdded { .. }
-        | ToClient::Welcome { .. }
-        | ToClient::SignedIn { .. }
-        | ToClient::Targets(_)
-        | ToClient::Opened { .. }
-        | ToClient::NotOpened { .. }
-        | ToClient::Notice { .. }
-        | ToClient::Checkpoint { .. }
-        | ToClient::LogCheckpoint { .. }
-        | ToClient::FactorAgain { .. }
-        | ToClient::Renewal(_)
-        | ToClient::Pong) => out_of_turn(other),
+    if let ToClient::PasskeyNotAdded { code, text } = message {
+        return Problem::Refused(refusal(*code, text));
     }
+    instead(message)
 }
 
 #[cfg(test)]

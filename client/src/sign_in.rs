@@ -159,46 +159,31 @@ pub const fn worth(assurance: Assurance) -> &'static str {
 
 /// Reads the gateway's first word.
 fn welcome(first: ToClient, means: &Means, screen: &mut Screen) -> Result<Welcomed, Problem> {
-    match first {
-        ToClient::Welcome { version, gateway_time_ms, person, factors, banner } => {
-            if version != VERSION {
-                return Err(Problem::Refused(format!(
-                    "the gateway speaks version {version} and this program version {VERSION}: use a matching program"
-                )));
-            }
-            if let Some(banner) = banner {
-                screen.remark(&escape(&banner));
-            }
-            if let Some(warning) = clock_warning(gateway_time_ms, Timestamp::now()) {
-                screen.remark(&warning);
-            }
-            let takes = |factor| factors.contains(&factor);
-            let (possible, what) = match means {
-                Means::Prompt(_) => (takes(Factor::Totp) || takes(Factor::Webauthn), "codes"),
-                Means::Seed(_) => (takes(Factor::Totp), "codes"),
-                Means::Passkey(_) => (takes(Factor::Webauthn), "passkeys"),
-            };
-            if !possible {
-                return Err(Problem::Refused(format!("this gateway takes no {what} as second factor")));
-            }
-            let passkeys = if takes(Factor::Webauthn) { Passkeys::Taken } else { Passkeys::NotTaken };
-            Ok(Welcomed { person: escape(&person), passkeys })
-        }
-        ToClient::Refused { code, text, retry_after_s: _ } => Err(Problem::Refused(refusal(code, &text))),
-        other @ (ToClient::SignedIn { .. }
-        | ToClient::Targets(_)
-        | ToClient::Opened { .. }
-        | ToClient::NotOpened { .. }
-        | ToClient::Notice { .. }
-        | ToClient::Checkpoint { .. }
-        | ToClient::LogCheckpoint { .. }
-        | ToClient::FactorAgain { .. }
-        | ToClient::Renewal(_)
-        | ToClient::PasskeyPage { .. }
-        | ToClient::PasskeyAdded { .. }
-        | ToClient::PasskeyNotAdded { .. }
-        | ToClient::Pong) => Err(out_of_turn(&other)),
+    let ToClient::Welcome { version, gateway_time_ms, person, factors, banner } = first else {
+        return Err(instead(&first));
+    };
+    if version != VERSION {
+        return Err(Problem::Refused(format!(
+            "the gateway speaks version {version} and this program version {VERSION}: use a matching program"
+        )));
     }
+    if let Some(banner) = banner {
+        screen.remark(&escape(&banner));
+    }
+    if let Some(warning) = clock_warning(gateway_time_ms, Timestamp::now()) {
+        screen.remark(&warning);
+    }
+    let takes = |factor| factors.contains(&factor);
+    let (possible, what) = match means {
+        Means::Prompt(_) => (takes(Factor::Totp) || takes(Factor::Webauthn), "codes"),
+        Means::Seed(_) => (takes(Factor::Totp), "codes"),
+        Means::Passkey(_) => (takes(Factor::Webauthn), "passkeys"),
+    };
+    if !possible {
+        return Err(Problem::Refused(format!("this gateway takes no {what} as second factor")));
+    }
+    let passkeys = if takes(Factor::Webauthn) { Passkeys::Taken } else { Passkeys::NotTaken };
+    Ok(Welcomed { person: escape(&person), passkeys })
 }
 
 /// A warning if the clocks differ by more than codes bear.
@@ -257,6 +242,14 @@ pub fn refusal(code: Refusal, text: &str) -> String {
         return code.sentence().to_owned();
     }
     format!("{} ({})", code.sentence(), escape(text))
+}
+
+/// What came instead of what was asked for: the gateway's refusal, or a message that has no place here.
+pub(crate) fn instead(message: &ToClient) -> Problem {
+    if let ToClient::Refused { code, text, retry_after_s: _ } = message {
+        return Problem::Refused(refusal(*code, text));
+    }
+    out_of_turn(message)
 }
 
 /// A message that has no place here.

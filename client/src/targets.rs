@@ -7,7 +7,7 @@ use crate::Problem;
 use crate::escape::escape;
 use crate::link::Control;
 use crate::screen::Screen;
-use crate::sign_in::out_of_turn;
+use crate::sign_in::instead;
 
 /// How a listing is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,25 +24,9 @@ pub enum Listing {
 /// As the line ends, or if the gateway does not keep to the protocol.
 pub async fn ask(control: &mut Control) -> Result<Vec<TargetInfo>, Problem> {
     control.send(&ToGateway::Targets).await?;
-    match control.answer().await? {
-        ToClient::Targets(targets) => Ok(targets),
-        ToClient::Refused { code, text, retry_after_s: _ } => {
-            Err(Problem::Refused(crate::sign_in::refusal(code, &text)))
-        }
-        other @ (ToClient::Welcome { .. }
-        | ToClient::SignedIn { .. }
-        | ToClient::Opened { .. }
-        | ToClient::NotOpened { .. }
-        | ToClient::Notice { .. }
-        | ToClient::Checkpoint { .. }
-        | ToClient::LogCheckpoint { .. }
-        | ToClient::FactorAgain { .. }
-        | ToClient::Renewal(_)
-        | ToClient::PasskeyPage { .. }
-        | ToClient::PasskeyAdded { .. }
-        | ToClient::PasskeyNotAdded { .. }
-        | ToClient::Pong) => Err(out_of_turn(&other)),
-    }
+    let answer = control.answer().await?;
+    let ToClient::Targets(targets) = answer else { return Err(instead(&answer)) };
+    Ok(targets)
 }
 
 /// Writes them.
