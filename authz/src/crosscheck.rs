@@ -115,7 +115,7 @@ fn atoms(terms: &Terms, protocol: Protocol, access: &Access) -> Vec<Option<Place
     let own: Vec<Option<Place>> = match &access.place {
         None => vec![None],
         Some(Place::Range { area, range }) => {
-            (range.first()..=range.last()).map(|address| Some(place(*area, single(address)))).collect()
+            (range.first()..=range.last()).map(|address| Some(place(*area, Range::single(address)))).collect()
         }
         Some(Place::Name(name)) => match name.elements() {
             Some(elements) if name.element(elements.first()).is_some() => (elements.first()
@@ -149,7 +149,7 @@ fn atoms(terms: &Terms, protocol: Protocol, access: &Access) -> Vec<Option<Place
 /// An atom of a place.
 fn first_of(own: &Place) -> Option<Place> {
     Some(match own {
-        Place::Range { area, range } => place(*area, single(range.first())),
+        Place::Range { area, range } => place(*area, Range::single(range.first())),
         Place::Name(_) | Place::Object(_) => own.clone(),
     })
 }
@@ -233,7 +233,7 @@ fn probes(terms: &Terms, rule: &TermRule) -> Vec<Operation> {
     if !needs_place(protocol, class) {
         probes.push(operation(Access::whole(class, unit)));
     }
-    let sample = || areas(protocol, class).first().map(|area| place(numbered(*area), single(0)));
+    let sample = || areas(protocol, class).first().map(|area| place(numbered(*area), Range::single(0)));
     let named =
         || names(protocol, class).first().and_then(|kind| Name::parse(*kind, "1").ok()).map(Place::Name);
     match rule.scope.place.clone().or_else(sample).or_else(named) {
@@ -299,11 +299,7 @@ fn whole_element(terms: &Terms, protocol: Protocol, unit: Option<u8>, area: Area
         let into = address.checked_sub(range.first())?.checked_rem(addresses)?;
         Range::counted(address.checked_sub(into)?, addresses).filter(|whole| range.contains(*whole))
     });
-    of_tag.unwrap_or_else(|| single(address))
-}
-
-fn single(address: u32) -> Range {
-    Range::new(address, address).expect("a range from an address to itself")
+    of_tag.unwrap_or_else(|| Range::single(address))
 }
 
 /// Values that a rule's bounds may be about.

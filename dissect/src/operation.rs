@@ -237,6 +237,11 @@ impl Range {
         Some(Self { first, last })
     }
 
+    /// The range of one address.
+    pub fn single(address: u32) -> Self {
+        Self { first: address, last: address }
+    }
+
     /// The lowest address.
     pub fn first(self) -> u32 {
         self.first
