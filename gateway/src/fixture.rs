@@ -2,7 +2,10 @@
 
 use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
+use crate::names::{Handle, SessionId, TargetId};
 use crate::office::Office;
+use crate::sessions::{SessionInfo, SignIn};
+use crate::state::FactorEpoch;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
@@ -184,6 +187,26 @@ g, person:tech-1@vendor-a, role:press-service
 
 pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     authority_named("test authority")
+}
+
+/// Somebody who signed in at noon.
+pub(crate) fn sign_in(person: &str) -> SignIn {
+    let (person, factors) = (Handle::parse(person).unwrap(), FactorEpoch::default());
+    SignIn { person, source: ([192, 0, 2, 1], 4433).into(), since: noon(), factors, chain: Vec::new() }
+}
+
+/// A session of that person with the press line, of noon.
+pub(crate) fn session_info(number: u8, person: &str) -> SessionInfo {
+    SessionInfo {
+        id: SessionId::from_bytes([number; 16]),
+        person: Handle::parse(person).unwrap(),
+        target: TargetId::parse("press-line/plc7").unwrap(),
+        source: [192, 0, 2, 1].into(),
+        started: noon(),
+        expires: noon(),
+        policy: [0; 32],
+        mode: "default".to_owned(),
+    }
 }
 
 pub(crate) fn authority_named(name: &str) -> CertifiedIssuer<'static, KeyPair> {

@@ -398,26 +398,7 @@ fn lock(house: &Mutex<House>) -> MutexGuard<'_, House> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::noon;
-
-    fn sign_in(person: &str) -> SignIn {
-        let person = Handle::parse(person).unwrap();
-        let factors = FactorEpoch::default();
-        SignIn { person, source: ([192, 0, 2, 1], 4433).into(), since: noon(), factors, chain: Vec::new() }
-    }
-
-    fn info(number: u8, person: &str) -> SessionInfo {
-        SessionInfo {
-            id: SessionId::from_bytes([number; 16]),
-            person: Handle::parse(person).unwrap(),
-            target: TargetId::parse("press-line/plc7").unwrap(),
-            source: [192, 0, 2, 1].into(),
-            started: noon(),
-            expires: noon(),
-            policy: [0; 32],
-            mode: "default".to_owned(),
-        }
-    }
+    use crate::fixture::{session_info as info, sign_in};
 
     fn registry() -> Registry {
         Registry::new(Bounds { sessions: 3, sessions_per_person: 2 })

@@ -107,9 +107,7 @@ fn look(office: &Office, before: Level, free: io::Result<u64>) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Plant, noon};
-    use crate::names::{Handle, SessionId, TargetId};
-    use crate::sessions::{SessionInfo, SignIn};
+    use crate::fixture::{Plant, session_info, sign_in};
 
     const MIB: u64 = 1 << 20;
 
@@ -136,27 +134,8 @@ mod tests {
     fn running_sessions_are_ended_softly_below_the_last_threshold_only() {
         let plant = Plant::new();
         let office = plant.office();
-        let person = Handle::parse("tech-1@vendor-a").unwrap();
-        let source = ([192, 0, 2, 1], 4433).into();
-        let sign_in = SignIn {
-            person: person.clone(),
-            source,
-            since: noon(),
-            factors: Default::default(),
-            chain: Vec::new(),
-        };
-        let sign_in = office.registry.sign_in(sign_in);
-        let info = SessionInfo {
-            id: SessionId::from_bytes([1; 16]),
-            person,
-            target: TargetId::parse("press-line/plc7").unwrap(),
-            source: source.ip(),
-            started: noon(),
-            expires: noon(),
-            policy: [0; 32],
-            mode: "default".to_owned(),
-        };
-        let place = office.registry.register(sign_in.id, info).unwrap();
+        let sign_in = office.registry.sign_in(sign_in("tech-1@vendor-a"));
+        let place = office.registry.register(sign_in.id, session_info(1, "tech-1@vendor-a")).unwrap();
         let level = look(&office, Level::default(), Ok(MIB - 1));
         assert_eq!((level, place.order.borrow().clone()), (Level::Closed, None));
         let level = look(&office, level, Ok(0));

@@ -127,10 +127,9 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::noon;
-    use crate::names::{Handle, TargetId};
+    use crate::fixture::{session_info, sign_in};
     use crate::record::Pulse;
-    use crate::sessions::{Bounds, SessionInfo, SessionPlace, SignIn, SignInPlace};
+    use crate::sessions::{Bounds, SessionPlace, SignInPlace};
     use std::io::Read;
     use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::sync::Arc;
@@ -150,26 +149,8 @@ mod tests {
 
     fn scene() -> Scene {
         let registry = Registry::new(Bounds { sessions: 3, sessions_per_person: 3 });
-        let person = Handle::parse("tech-1@vendor-a").unwrap();
-        let source = ([192, 0, 2, 1], 4433).into();
-        let sign_in = registry.sign_in(SignIn {
-            person: person.clone(),
-            source,
-            since: noon(),
-            factors: Default::default(),
-            chain: Vec::new(),
-        });
-        let info = SessionInfo {
-            id: SessionId::from_bytes([1; 16]),
-            person,
-            target: TargetId::parse("press-line/plc7").unwrap(),
-            source: source.ip(),
-            started: noon(),
-            expires: noon(),
-            policy: [0; 32],
-            mode: "default".to_owned(),
-        };
-        let place = registry.register(sign_in.id, info).unwrap();
+        let sign_in = registry.sign_in(sign_in("tech-1@vendor-a"));
+        let place = registry.register(sign_in.id, session_info(1, "tech-1@vendor-a")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let device = listener.accept().unwrap().0;

@@ -1,11 +1,11 @@
 //! The whole of the admin socket, from the client's end.
 
 use super::*;
-use crate::fixture::{Issued, Plant, Purpose};
-use crate::names::{Handle, SessionId, TargetId};
+use crate::fixture::{Issued, Plant, Purpose, session_info, sign_in};
+
 use crate::policy::FolderState;
-use crate::sessions::{EndOrder, SessionInfo, SessionPlace, SignIn, SignInPlace};
-use crate::state::{Attempt, Change, FactorEpoch, FactorPresence, KeyHash, Standing};
+use crate::sessions::{EndOrder, SessionPlace, SignInPlace};
+use crate::state::{Attempt, Change, FactorPresence, KeyHash, Standing};
 use jiff::SignedDuration;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -47,28 +47,8 @@ impl Desk {
 
     /// A signed-in person with one session.
     fn visit(&self, handle: &str, number: u8) -> (SignInPlace, SessionPlace) {
-        let person = Handle::parse(handle).unwrap();
-        let since = self.office.clock.wall();
-        let source = ([192, 0, 2, 1], 4433).into();
-        let entry = SignIn {
-            person: person.clone(),
-            source,
-            since,
-            factors: FactorEpoch::default(),
-            chain: Vec::new(),
-        };
-        let sign_in = self.office.registry.sign_in(entry);
-        let info = SessionInfo {
-            id: SessionId::from_bytes([number; 16]),
-            person,
-            target: TargetId::parse("press-line/plc7").unwrap(),
-            source: source.ip(),
-            started: since,
-            expires: since,
-            policy: [0; 32],
-            mode: "default".to_owned(),
-        };
-        let session = self.office.registry.register(sign_in.id, info).unwrap();
+        let sign_in = self.office.registry.sign_in(sign_in(handle));
+        let session = self.office.registry.register(sign_in.id, session_info(number, handle)).unwrap();
         (sign_in, session)
     }
 }

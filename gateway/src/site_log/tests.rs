@@ -2,7 +2,7 @@
 
 use super::recovery::Recovery;
 use super::*;
-use crate::fixture::{Plant, noon};
+use crate::fixture::{Plant, noon, sign_in};
 use crate::names::{Handle, TargetId};
 use crate::rounds::Rounds;
 use crate::sessions::{EndOrder, SignIn};
@@ -227,14 +227,7 @@ fn after_a_failure_nothing_is_entered_and_everything_is_told_to_end_softly() {
     let plant = Plant::new();
     let office = plant.office();
     let person = Handle::parse("tech-1@vendor-a").unwrap();
-    let entry = SignIn {
-        person: person.clone(),
-        source: ([192, 0, 2, 1], 1).into(),
-        since: noon(),
-        factors: crate::state::FactorEpoch::default(),
-        chain: vec![],
-    };
-    let sign_in = office.registry.sign_in(entry);
+    let sign_in = office.registry.sign_in(sign_in("tech-1@vendor-a"));
     // The start's own entries are in, so that what comes after the failure is told from them.
     office.log.commit_blocking(LogEntry::Heartbeat { sessions: 0 }).unwrap();
     let size = office.log.position().size;
@@ -328,13 +321,7 @@ fn what_the_rounds_come_upon_is_in_the_log() {
         )
         .unwrap(),
     ];
-    let entry = SignIn {
-        person: Handle::parse("tech-1@vendor-a").unwrap(),
-        source: ([192, 0, 2, 1], 1).into(),
-        since: noon(),
-        chain,
-        factors: crate::state::FactorEpoch::default(),
-    };
+    let entry = SignIn { chain, ..sign_in("tech-1@vendor-a") };
     let _sign_in = office.registry.sign_in(entry);
     let mut rounds = Rounds::default();
     rounds.go(&office);
