@@ -15,12 +15,15 @@
 //! | [`site_log`] | signed heads over all of that, for client and witness | every room |
 //!
 //! [`session`] is the page on which these stand in one sequence. Beside the
-//! way: [`ca`] and [`enrolment`] let people in who have nothing yet, [`quic`] carries the bytes, [`config`], [`tls`] and [`policy`] hold what is true now, [`state`] what
-//! outlives a restart, [`passkey`] the page for security keys, [`sessions`] who is in the house, [`clock`] the time,
-//! [`admin`] and [`cli`] the administrator's side, [`backup`] what makes a gateway itself, [`rounds`] what is looked
-//! at again and again, [`watchdog`] and [`cutter`] what works when the data
-//! path does not, [`run`] and [`shutdown`] how all of it begins and ends.
-//! [`office`] is what they share.
+//! way: [`ca`] and [`enrolment`] let people in who have nothing yet, [`renewal`]
+//! gives them another certificate, [`passkey`] is the page for security keys,
+//! [`quic`] carries the bytes, [`config`], [`tls`] and [`policy`] hold what is
+//! true now, [`state`] what outlives a restart, [`sessions`] who is in the
+//! house, [`clock`] the time, [`admin`] and [`cli`] the administrator's side,
+//! [`backup`] what makes a gateway itself, [`rounds`] what is looked at again
+//! and again, [`watchdog`] and [`cutter`] what works when the data path does
+//! not, [`run`] and [`shutdown`] how all of it begins and ends. [`office`] is
+//! what they share.
 
 pub mod accept;
 pub mod admin;
