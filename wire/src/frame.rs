@@ -13,6 +13,9 @@ use crate::{ChannelHeader, ChannelReply, ToClient, ToGateway};
 
 /// The largest message before the sign-in is complete, in bytes without the prefix.
 pub const BEFORE_SIGN_IN: usize = 4 * 1024;
+/// The largest message that a client takes before its sign-in is complete, in bytes without the prefix. It has checked
+/// its gateway's certificate by then, and options for an authenticator ([`ToClient::PasskeyOptions`]) may be long.
+pub const TO_CLIENT_BEFORE_SIGN_IN: usize = 12 * 1024;
 /// The largest message after the sign-in, in bytes without the prefix.
 pub const AFTER_SIGN_IN: usize = 64 * 1024;
 /// The bytes of the length that precedes each message.

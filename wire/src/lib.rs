@@ -14,7 +14,9 @@
 //! 3. The gateway answers [`ToClient::Welcome`] (with its time and the second factors it accepts) or
 //!    [`ToClient::Refused`]. Until the sign-in is complete, messages are bound to [`BEFORE_SIGN_IN`] bytes.
 //! 4. The client sends [`ToGateway::Totp`]; or [`ToGateway::BeginPasskey`], gets [`ToClient::PasskeyPage`], has a
-//!    browser open that page, and sends what it hands over as [`ToGateway::Assertion`]. The answer is [`ToClient::SignedIn`], or [`ToClient::Refused`]:
+//!    browser open that page, and sends what it hands over as [`ToGateway::Assertion`]; or
+//!    [`ToGateway::BeginDirectPasskey`], gets [`ToClient::PasskeyOptions`], has an authenticator of this machine sign
+//!    them for this very connection ([`passkey`]), and sends the same. The answer is [`ToClient::SignedIn`], or [`ToClient::Refused`]:
 //!    with a `retry_after_s` another code may be sent after that many seconds, without it the sign-in is over.
 //! 5. Now [`ToGateway::Renew`], [`ToGateway::Targets`], [`ToGateway::Open`], [`ToGateway::Close`] and [`ToGateway::Ping`] may be sent in
 //!    any order. `Open` is answered by [`ToClient::Opened`] or [`ToClient::NotOpened`] with the same `request`.
@@ -39,18 +41,19 @@ pub mod enrolment;
 mod frame;
 mod id;
 mod message;
+pub mod passkey;
 mod text;
 
 pub use code::{CloseCode, EndReason, Refusal, UnknownNumber};
 pub use der::{Der, LONGEST_DER, TooLong};
-pub use frame::{AFTER_SIGN_IN, BEFORE_SIGN_IN, Message, PREFIX, WireError, decode, encode};
+pub use frame::{AFTER_SIGN_IN, BEFORE_SIGN_IN, Message, PREFIX, TO_CLIENT_BEFORE_SIGN_IN, WireError, decode, encode};
 pub use id::{Code, NotACode, NotASessionId, SessionId};
 pub use message::{
     Assurance, ChannelHeader, ChannelReply, Factor, Limits, Loopback, Notice, Renewal, ServiceInfo,
     TargetInfo, ToClient, ToGateway, Transport,
 };
 pub use text::{
-    LONGEST_ADDRESS, LONGEST_ASSERTION, LONGEST_NAME, LONGEST_NOTE, LONGEST_REGISTRATION, LONGEST_TARGET,
+    LONGEST_ADDRESS, LONGEST_ASSERTION, LONGEST_NAME, LONGEST_NOTE, LONGEST_OPTIONS, LONGEST_REGISTRATION, LONGEST_TARGET,
     LONGEST_TEXT, MOST_ITEMS, MOST_WANTED, clip,
 };
 

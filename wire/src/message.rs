@@ -59,7 +59,7 @@ pub enum ToGateway {
         #[serde(with = "text::wanted")]
         wanted: Vec<String>,
     },
-    /// The second factor: what the page handed over.
+    /// The second factor: what the page handed over, or what an authenticator that the client spoke to itself gave.
     Assertion {
         /// The `AuthenticationResponseJSON` (WebAuthn level 3, 5.1.8).
         #[serde(with = "text::assertion")]
@@ -74,12 +74,22 @@ pub enum ToGateway {
         #[serde(with = "text::name")]
         name: String,
     },
-    /// What the page of a registration handed over; [`ToClient::PasskeyAdded`] or [`ToClient::PasskeyNotAdded`]
-    /// answers.
+    /// What the page of a registration handed over, or what an authenticator gave that the client spoke to itself;
+    /// [`ToClient::PasskeyAdded`] or [`ToClient::PasskeyNotAdded`] answers.
     Registration {
         /// The `RegistrationResponseJSON` (WebAuthn level 3, 5.1.8).
         #[serde(with = "text::registration")]
         json: String,
+    },
+    /// Asks for the use of a passkey without a page: the client speaks to the authenticator itself.
+    /// [`ToClient::PasskeyOptions`] answers. It replaces the page or the options that this connection was given before.
+    BeginDirectPasskey,
+    /// After the sign-in: asks for the registration of a passkey without a page; [`ToClient::PasskeyOptions`] or
+    /// [`ToClient::PasskeyNotAdded`] answers.
+    BeginDirectRegistration {
+        /// What the person calls the passkey.
+        #[serde(with = "text::name")]
+        name: String,
     },
 }
 
@@ -213,6 +223,19 @@ pub enum ToClient {
         /// The reason in words.
         #[serde(with = "text::explanation")]
         text: String,
+    },
+    /// What an authenticator is to sign, for a client that speaks to it itself. Only an answer that names its
+    /// [`caller`](crate::passkey::caller) counts.
+    PasskeyOptions {
+        /// The origin of the gateway's page, `https://NAME[:PORT]`.
+        #[serde(with = "text::address")]
+        origin: String,
+        /// `PublicKeyCredentialRequestOptionsJSON` or `PublicKeyCredentialCreationOptionsJSON` (WebAuthn level 3,
+        /// 5.1.8), as was asked for.
+        #[serde(with = "text::options")]
+        json: String,
+        /// Seconds until an answer is worth nothing.
+        within_s: u32,
     },
 }
 

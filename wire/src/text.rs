@@ -25,6 +25,9 @@ pub const LONGEST_NOTE: usize = 2048;
 pub const LONGEST_ASSERTION: usize = 3 * 1024;
 /// The longest WebAuthn registration, in bytes of JSON.
 pub const LONGEST_REGISTRATION: usize = 16 * 1024;
+/// The longest options for an authenticator, in bytes of JSON: four credential ids of the greatest length that there is
+/// (WebAuthn level 3, 6.1) fit.
+pub const LONGEST_OPTIONS: usize = 8 * 1024;
 /// The most elements of any list in a message.
 pub const MOST_ITEMS: usize = 1024;
 /// The most targets that a page names.
@@ -97,6 +100,8 @@ bounded! {
     assertion(LONGEST_ASSERTION, refuse_longer);
     /// A WebAuthn registration.
     registration(LONGEST_REGISTRATION, refuse_longer);
+    /// Options for an authenticator.
+    options(LONGEST_OPTIONS, refuse_longer);
 }
 
 bounded_options! {

@@ -50,6 +50,8 @@ fn to_gateway() -> impl Strategy<Value = ToGateway> {
         ".{0,99}".prop_map(|json| ToGateway::Assertion { json }),
         (loopback(), ".{0,30}").prop_map(|(loopback, name)| ToGateway::BeginRegistration { loopback, name }),
         ".{0,99}".prop_map(|json| ToGateway::Registration { json }),
+        Just(ToGateway::BeginDirectPasskey),
+        ".{0,30}".prop_map(|name| ToGateway::BeginDirectRegistration { name }),
     ]
 }
 
@@ -121,6 +123,11 @@ fn to_client() -> impl Strategy<Value = ToClient> {
         }),
         ".{0,30}".prop_map(|name| ToClient::PasskeyAdded { name }),
         (refusal(), ".{0,99}").prop_map(|(code, text)| ToClient::PasskeyNotAdded { code, text }),
+        (".{0,9}", ".{0,99}", any::<u32>()).prop_map(|(origin, json, within_s)| ToClient::PasskeyOptions {
+            origin,
+            json,
+            within_s
+        }),
     ]
 }
 

@@ -44,6 +44,8 @@ fn messages_to_the_gateway() {
     pin(&ToGateway::Assertion { json: "{}".into() }, "04000000 08 02 7b7d");
     pin(&ToGateway::BeginRegistration { loopback, name: "k".into() }, "16000000 09 bbb902 S 01 6b");
     pin(&ToGateway::Registration { json: "{}".into() }, "04000000 0a 02 7b7d");
+    pin(&ToGateway::BeginDirectPasskey, "01000000 0b");
+    pin(&ToGateway::BeginDirectRegistration { name: "k".into() }, "03000000 0c 01 6b");
 }
 
 #[test]
@@ -67,6 +69,8 @@ fn messages_of_the_sign_in() {
     pin(&ToClient::PasskeyAdded { name: "k".into() }, "03000000 0d 01 6b");
     let not_added = ToClient::PasskeyNotAdded { code: Refusal::Factor, text: "no".into() };
     pin(&not_added, "05000000 0e 02 02 6e6f");
+    let options = ToClient::PasskeyOptions { origin: "o".into(), json: "{}".into(), within_s: 120 };
+    pin(&options, "07000000 0f 01 6f 02 7b7d 78");
 }
 
 #[test]
