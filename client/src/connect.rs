@@ -259,6 +259,7 @@ impl<'a> Stay<'a> {
             | ToClient::Targets(_)
             | ToClient::Opened { .. }
             | ToClient::Renewal(_)
+            | ToClient::PasskeyOptions { .. }
             | ToClient::PasskeyAdded { .. }
             | ToClient::PasskeyNotAdded { .. }
             | ToClient::NotOpened { .. }) => Err(out_of_turn(&other)),

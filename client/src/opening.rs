@@ -102,6 +102,7 @@ async fn opened_session(
             | ToClient::FactorAgain { .. }
             | ToClient::Renewal(_)
             | ToClient::PasskeyPage { .. }
+            | ToClient::PasskeyOptions { .. }
             | ToClient::PasskeyAdded { .. }
             | ToClient::PasskeyNotAdded { .. }
             | ToClient::Pong) => return Err(out_of_turn(&other)),

@@ -75,6 +75,7 @@ async fn issued(control: &mut Control) -> Result<Vec<Vec<u8>>, Problem> {
             | ToClient::Notice { .. }
             | ToClient::Checkpoint { .. }
             | ToClient::PasskeyPage { .. }
+            | ToClient::PasskeyOptions { .. }
             | ToClient::PasskeyAdded { .. }
             | ToClient::PasskeyNotAdded { .. }
             | ToClient::FactorAgain { .. }) => return Err(out_of_turn(&other)),

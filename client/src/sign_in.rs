@@ -89,6 +89,7 @@ pub async fn sign_in(
             | ToClient::FactorAgain { .. }
             | ToClient::Renewal(_)
             | ToClient::PasskeyPage { .. }
+            | ToClient::PasskeyOptions { .. }
             | ToClient::PasskeyAdded { .. }
             | ToClient::PasskeyNotAdded { .. }
             | ToClient::Pong) => return Err(out_of_turn(&other)),
@@ -267,6 +268,7 @@ pub(crate) fn out_of_turn(message: &ToClient) -> Problem {
         ToClient::FactorAgain { .. } => "FactorAgain",
         ToClient::Renewal(_) => "Renewal",
         ToClient::PasskeyPage { .. } => "PasskeyPage",
+        ToClient::PasskeyOptions { .. } => "PasskeyOptions",
         ToClient::PasskeyAdded { .. } => "PasskeyAdded",
         ToClient::PasskeyNotAdded { .. } => "PasskeyNotAdded",
         ToClient::Pong => "Pong",

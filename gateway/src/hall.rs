@@ -13,7 +13,7 @@ use crate::authenticate::Authenticated;
 use crate::authorize::{NotOpened, Wish};
 use crate::desk::{Desk, DeskError, Speaker};
 use crate::office::Office;
-use crate::passkey::Registrar;
+use crate::passkey::{Delivery, Registrar};
 use crate::presence::{Answer, Asking, Given, Look};
 use crate::proxy::Ended;
 use crate::quic::{ReceiveStream, SendStream};
@@ -170,12 +170,18 @@ impl Hall {
             }
             ToGateway::Ping => self.speaker.say(&ToClient::Pong),
             ToGateway::Totp { code } => self.judge(Given::Code(code.as_str().to_owned())),
-            ToGateway::BeginPasskey { loopback, wanted } => self.registrar.begin_again(loopback, &wanted),
+            ToGateway::BeginPasskey { loopback, wanted } => {
+                self.registrar.begin_again(Delivery::Page(loopback), &wanted);
+            }
+            ToGateway::BeginDirectPasskey => self.registrar.begin_again(Delivery::Client, &[]),
             ToGateway::Assertion { json } => {
                 self.judge(Given::Passkey { ceremony: self.registrar.take_again(), json });
             }
             ToGateway::Renew { request } => self.renew(request),
-            ToGateway::BeginRegistration { loopback, name } => self.registrar.begin(loopback, name),
+            ToGateway::BeginRegistration { loopback, name } => {
+                self.registrar.begin(Delivery::Page(loopback), name);
+            }
+            ToGateway::BeginDirectRegistration { name } => self.registrar.begin(Delivery::Client, name),
             ToGateway::Registration { json } => self.registrar.finish(json),
             ToGateway::Hello { .. } => {
                 tracing::debug!("a sign-in message after the sign-in changes nothing");

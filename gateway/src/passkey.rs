@@ -14,6 +14,10 @@
 //! is gone, whatever came of it -> the state takes the counter and the success
 //! in one transaction.
 //!
+//! Where no browser trusts the page, the client may speak to an authenticator
+//! itself: it gets the options instead of the page, and what is signed names
+//! its connection ([`Reach`]). The rest is the same.
+//!
 //! What it never does: it keeps no challenge on disk, accepts no assertion
 //! without user verification, and tells nobody whether a passkey exists:
 //! whoever has none is shown invented ids ([`Decoys`]).
@@ -21,6 +25,7 @@
 mod ceremony;
 mod decoys;
 mod page;
+mod reach;
 mod registrar;
 mod server;
 mod shown;
@@ -32,7 +37,8 @@ pub use ceremony::{
 };
 pub use decoys::Decoys;
 pub use page::{Code, PageId, Pages, Place};
-pub use registrar::{Registrar, page};
+pub use reach::{Reach, Through};
+pub use registrar::{Delivery, Registrar};
 pub use server::{Bound, serve};
 pub use shown::{Purpose, Shown};
 

@@ -46,15 +46,17 @@ mod text;
 
 pub use code::{CloseCode, EndReason, Refusal, UnknownNumber};
 pub use der::{Der, LONGEST_DER, TooLong};
-pub use frame::{AFTER_SIGN_IN, BEFORE_SIGN_IN, Message, PREFIX, TO_CLIENT_BEFORE_SIGN_IN, WireError, decode, encode};
+pub use frame::{
+    AFTER_SIGN_IN, BEFORE_SIGN_IN, Message, PREFIX, TO_CLIENT_BEFORE_SIGN_IN, WireError, decode, encode,
+};
 pub use id::{Code, NotACode, NotASessionId, SessionId};
 pub use message::{
     Assurance, ChannelHeader, ChannelReply, Factor, Limits, Loopback, Notice, Renewal, ServiceInfo,
     TargetInfo, ToClient, ToGateway, Transport,
 };
 pub use text::{
-    LONGEST_ADDRESS, LONGEST_ASSERTION, LONGEST_NAME, LONGEST_NOTE, LONGEST_OPTIONS, LONGEST_REGISTRATION, LONGEST_TARGET,
-    LONGEST_TEXT, MOST_ITEMS, MOST_WANTED, clip,
+    LONGEST_ADDRESS, LONGEST_ASSERTION, LONGEST_NAME, LONGEST_NOTE, LONGEST_OPTIONS, LONGEST_REGISTRATION,
+    LONGEST_TARGET, LONGEST_TEXT, MOST_ITEMS, MOST_WANTED, clip,
 };
 
 /// The protocol name that both ends demand in the TLS handshake (RFC 7301).

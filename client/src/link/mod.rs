@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{AckFrequencyConfig, ClientConfig, Connection, Endpoint, IdleTimeout, TransportConfig, VarInt};
-use wire::{AFTER_SIGN_IN, BEFORE_SIGN_IN, CloseCode, Message, PREFIX, ToClient, ToGateway};
+use wire::{AFTER_SIGN_IN, CloseCode, Message, PREFIX, TO_CLIENT_BEFORE_SIGN_IN, ToClient, ToGateway};
 
 use self::failure::Phase;
 use crate::Problem;
@@ -132,7 +132,7 @@ impl Link {
             send,
             receive,
             buffered: BytesMut::new(),
-            bound: BEFORE_SIGN_IN,
+            bound: TO_CLIENT_BEFORE_SIGN_IN,
             silent_since: None,
             speaks: PhantomData,
         })

@@ -3,22 +3,23 @@
 //!
 //! A passkey's challenge lives here, in the task of its connection, and is
 //! taken by the first answer. Every refusal leaves in the same bytes, no sooner
-//! than [`ANSWER_AFTER`]; so does the page, which somebody unknown gets too.
+//! than [`ANSWER_AFTER`]; so do the page and the options without one, which
+//! somebody unknown gets too.
 
 use super::{ANSWER_AFTER, ATTEMPTS, NotSignedIn, Proof, Stranger, fail, note, refuse, told};
 use crate::desk::Desk;
 use crate::factor::{self, Rejection, Verified};
 use crate::names::TargetId;
 use crate::office::Office;
-use crate::passkey::{self, Asked, Purpose, Refused, RelyingParty, SignInCeremony};
+use crate::passkey::{self, Asked, Purpose, Refused, RelyingParty, SignInCeremony, Through};
 use crate::state::{KeyHash, Person, Standing};
 use authz::Assurance;
 use std::sync::Arc;
 use tokio::time::Instant;
 use wire::{Loopback, Refusal, ToGateway};
 
-/// Pages that one connection may ask for.
-const PAGES: u32 = 3;
+/// Ceremonies, by a page or without one, that one connection may ask for.
+const CEREMONIES: u32 = 3;
 
 /// What one attempt came to.
 enum Judged {
@@ -34,7 +35,7 @@ pub(super) async fn ask(
     stranger: &Stranger<'_>,
 ) -> Result<Proof, NotSignedIn> {
     let mut attempt = 0;
-    let mut pages = 0;
+    let mut begun = 0;
     let mut ceremony: Option<SignInCeremony> = None;
     while attempt < ATTEMPTS {
         let heard = desk.hear().await?;
@@ -42,14 +43,24 @@ pub(super) async fn ask(
         let judged = match heard {
             ToGateway::Totp { code } => judge_code(office, stranger, code.as_str().to_owned()).await,
             ToGateway::Assertion { json } => judge_passkey(office, stranger, ceremony.take(), json).await,
-            ToGateway::BeginPasskey { loopback, wanted } if pages < PAGES => {
-                pages += 1;
-                // The page before goes first: its answer is worth nothing now.
+            ToGateway::BeginPasskey { .. } | ToGateway::BeginDirectPasskey if begun >= CEREMONIES => {
+                return Err(refuse(desk, Refusal::Factor));
+            }
+            ToGateway::BeginPasskey { loopback, wanted } => {
+                begun += 1;
+                // The one before goes first: its answer is worth nothing now.
                 drop(ceremony.take());
-                ceremony = Some(begin(office, desk, stranger, loopback, wanted, answer_at).await?);
+                let through = page(desk, stranger, loopback, &wanted)?;
+                ceremony = Some(begin(office, desk, stranger, through, answer_at).await?);
                 continue;
             }
-            ToGateway::BeginPasskey { .. } => return Err(refuse(desk, Refusal::Factor)),
+            ToGateway::BeginDirectPasskey => {
+                begun += 1;
+                drop(ceremony.take());
+                let through = direct(office, desk, stranger)?;
+                ceremony = Some(begin(office, desk, stranger, through, answer_at).await?);
+                continue;
+            }
             ToGateway::Hello { .. }
             | ToGateway::Targets
             | ToGateway::Open { .. }
@@ -57,6 +68,7 @@ pub(super) async fn ask(
             | ToGateway::Ping
             | ToGateway::Renew { .. }
             | ToGateway::BeginRegistration { .. }
+            | ToGateway::BeginDirectRegistration { .. }
             | ToGateway::Registration { .. } => return Err(refuse(desk, Refusal::SignInFirst)),
         };
         attempt += 1;
@@ -136,19 +148,13 @@ async fn judge_passkey(
     })
 }
 
-/// A page for this connection. Somebody unknown gets one as well, at the same
-/// pace.
-async fn begin(
-    office: &Arc<Office>,
+/// The way through the page.
+fn page(
     desk: &Desk,
     stranger: &Stranger<'_>,
     loopback: Loopback,
-    wanted: Vec<String>,
-    answer_at: Instant,
-) -> Result<SignInCeremony, NotSignedIn> {
-    let Some(relying_party) = &office.relying_party else {
-        return Err(refuse(desk, Refusal::Unsupported));
-    };
+    wanted: &[String],
+) -> Result<Through, NotSignedIn> {
     // Below 1024 no client of a person listens.
     if loopback.port < 1024 {
         return Err(refuse(desk, Refusal::Malformed));
@@ -161,15 +167,37 @@ async fn begin(
         source: stranger.accepted.source.ip(),
         loopback,
     };
+    Ok(asked.into())
+}
+
+/// The way without a page: what is signed names this connection.
+fn direct(office: &Office, desk: &Desk, stranger: &Stranger<'_>) -> Result<Through, NotSignedIn> {
+    let exporter = stranger.accepted.connection.exporter(wire::passkey::EXPORTER_LABEL);
+    let exporter = exporter.map_err(|error| fail(office, desk, stranger.accepted, &error.to_string()))?;
+    Ok(Through::Client { person: stranger.name.to_owned(), exporter })
+}
+
+/// A ceremony for this connection. Somebody unknown gets one as well, at the
+/// same pace.
+async fn begin(
+    office: &Arc<Office>,
+    desk: &Desk,
+    stranger: &Stranger<'_>,
+    through: Through,
+    answer_at: Instant,
+) -> Result<SignInCeremony, NotSignedIn> {
+    let Some(relying_party) = &office.relying_party else {
+        return Err(refuse(desk, Refusal::Unsupported));
+    };
     let (id, key) = (stranger.person.as_ref().map(|person| person.id), stranger.key);
     let begun = office.blocking(move |office| {
         let passkeys = id.map_or_else(|| Ok(Vec::new()), |id| office.state.passkeys(id));
         let passkeys = passkeys.map_err(|error| error.to_string())?;
-        party(office)?.begin_sign_in(passkeys, &key, asked).map_err(|error| error.to_string())
+        party(office)?.begin_sign_in(passkeys, &key, through).map_err(|error| error.to_string())
     });
     let ceremony = begun.await.map_err(|why| fail(office, desk, stranger.accepted, &why))?;
     tokio::time::sleep_until(answer_at).await;
-    desk.say(&passkey::page(relying_party, ceremony.place(), ceremony.code()));
+    desk.say(&relying_party.offer(ceremony.reach()));
     Ok(ceremony)
 }
 

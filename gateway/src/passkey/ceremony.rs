@@ -2,9 +2,10 @@
 //!
 //! A ceremony lives in the task of the connection that asked for it and is
 //! taken by value when an answer comes: whatever the answer was worth, there is
-//! no second one.
+//! no second one. It was asked for [`Through`] the page or by the client itself,
+//! and only an answer that came the same way counts ([`super::reach`]).
 
-use super::page::Place;
+use super::reach::{Reach, Through};
 use super::shown::{Purpose, Shown};
 use super::{Code, LASTS, RelyingParty, random};
 use crate::names::Handle;
@@ -64,6 +65,10 @@ pub enum Refused {
     NoPasskey,
     /// Challenge, origin, user verification or signature is wrong.
     Wrong(String),
+    /// A page was asked for, and this did not come from one.
+    NotFromThePage,
+    /// It was signed for another connection, or for a page.
+    NotForThisConnection,
     /// The counter did not grow.
     CounterBack {
         /// What the passkey is called.
@@ -87,6 +92,10 @@ impl fmt::Display for Refused {
             Self::Malformed => formatter.write_str("the answer can't be read"),
             Self::NoPasskey => formatter.write_str("no passkey is stored"),
             Self::Wrong(why) => write!(formatter, "the passkey's answer is wrong: {why}"),
+            Self::NotFromThePage => formatter.write_str("the passkey's answer does not come from the page"),
+            Self::NotForThisConnection => {
+                formatter.write_str("the passkey's answer was not made for this connection")
+            }
             Self::CounterBack { name, stored } => {
                 write!(
                     formatter,
@@ -105,8 +114,7 @@ pub struct SignInCeremony {
     /// `None`: the page shows invented ids, and no answer can be right.
     known: Option<Known>,
     expires: Duration,
-    place: Place,
-    code: Code,
+    reach: Reach,
     #[cfg(test)]
     pub(crate) options: String,
 }
@@ -123,8 +131,7 @@ pub struct RegistrationCeremony {
     state: PasskeyRegistration,
     name: String,
     expires: Duration,
-    place: Place,
-    code: Code,
+    reach: Reach,
     #[cfg(test)]
     pub(crate) options: String,
 }
@@ -147,7 +154,7 @@ impl RelyingParty {
         &self,
         passkeys: Vec<PasskeyRecord>,
         key: &KeyHash,
-        asked: Asked,
+        through: impl Into<Through>,
     ) -> Result<SignInCeremony, BadOptions> {
         let here = passkeys.into_iter().filter(|passkey| passkey.relying_party == self.id);
         let read = |record: PasskeyRecord| {
@@ -163,13 +170,12 @@ impl RelyingParty {
             (options.public_key.challenge, ids, Some(Known { state, passkeys }))
         };
         let options = self.request_options(&challenge, &ids)?;
-        let (expires, code) = (self.clock.monotonic().saturating_add(LASTS), Code::draw()?);
-        let place = self.pages.enter(self.shown(asked, &code, &options), expires)?;
+        let expires = self.clock.monotonic().saturating_add(LASTS);
+        let reach = self.reach(through.into(), &options, expires)?;
         Ok(SignInCeremony {
             known,
             expires,
-            place,
-            code,
+            reach,
             #[cfg(test)]
             options,
         })
@@ -185,37 +191,47 @@ impl RelyingParty {
         passkeys: &[PasskeyRecord],
         user_handle: [u8; 16],
         name: &str,
-        asked: Asked,
+        through: impl Into<Through>,
     ) -> Result<RegistrationCeremony, BadOptions> {
         let here = passkeys.iter().filter(|passkey| passkey.relying_party == self.id);
         let read = |record: &PasskeyRecord| {
             serde_json::from_str::<Passkey>(&record.public).map(|passkey| passkey.cred_id().clone())
         };
         let there = here.map(read).collect::<Result<Vec<_>, _>>()?;
-        let person = asked.person.clone();
+        let through = through.into();
+        let person = through.person();
         let (options, state) = self.webauthn.start_passkey_registration(
             Uuid::from_bytes(user_handle),
-            &person,
-            &person,
+            person,
+            person,
             Some(there),
         )?;
         let options = serde_json::to_string(&options.public_key)?;
-        let (expires, code) = (self.clock.monotonic().saturating_add(LASTS), Code::draw()?);
-        let place = self.pages.enter(self.shown(asked, &code, &options), expires)?;
+        let expires = self.clock.monotonic().saturating_add(LASTS);
+        let reach = self.reach(through, &options, expires)?;
         Ok(RegistrationCeremony {
             state,
             name: name.to_owned(),
             expires,
-            place,
-            code,
+            reach,
             #[cfg(test)]
             options,
         })
     }
 
-    /// The address of a page.
-    pub fn address(&self, place: &Place) -> String {
-        format!("{}/a/{}", self.origin, place.id().as_str())
+    /// Gives the options their way to the authenticator.
+    fn reach(&self, through: Through, options: &str, expires: Duration) -> Result<Reach, BadOptions> {
+        match through {
+            Through::Page(asked) => {
+                let code = Code::draw()?;
+                let place = self.pages.enter(self.shown(asked, &code, options), expires)?;
+                Ok(Reach::Page { place, code })
+            }
+            Through::Client { exporter, person: _ } => {
+                let caller = wire::passkey::caller(&self.origin, &exporter);
+                Ok(Reach::Client { caller, options: options.to_owned() })
+            }
+        }
     }
 
     /// One form for real and invented ids, so that nothing in it tells them
@@ -240,14 +256,9 @@ impl RelyingParty {
 }
 
 impl SignInCeremony {
-    /// The page's place.
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
-    /// What client and page both show.
-    pub fn code(&self) -> &Code {
-        &self.code
+    /// How the authenticator is reached.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// Whether there is anything that could be judged.
@@ -265,6 +276,7 @@ impl SignInCeremony {
         }
         let Known { state, passkeys } = self.known.ok_or(Refused::NoPasskey)?;
         let answer: PublicKeyCredential = read(json)?;
+        self.reach.check(&answer.response.client_data_json)?;
         let result = party.webauthn.finish_passkey_authentication(&answer, &state);
         let used = passkeys.into_iter().find(|(record, _)| record.credential.0 == answer.raw_id.as_slice());
         let (result, (record, mut passkey)) = match (result, used) {
@@ -283,14 +295,9 @@ impl SignInCeremony {
 }
 
 impl RegistrationCeremony {
-    /// The page's place.
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
-    /// What client and page both show.
-    pub fn code(&self) -> &Code {
-        &self.code
+    /// How the authenticator is reached.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// Judges the one answer.
@@ -302,6 +309,7 @@ impl RegistrationCeremony {
             return Err(Refused::TooLate);
         }
         let answer: RegisterPublicKeyCredential = read(json)?;
+        self.reach.check(&answer.response.client_data_json)?;
         let passkey = party
             .webauthn
             .finish_passkey_registration(&answer, &self.state)

@@ -6,11 +6,12 @@
 //! authenticator is bound under the strongest that there is). The first one is
 //! bound under a code; an administrator sees that in the events.
 //!
-//! Order: `BeginRegistration` -> [`Registrar::begin`] -> the page ->
+//! Order: `BeginRegistration` or `BeginDirectRegistration` ->
+//! [`Registrar::begin`] -> the page, or the client's own authenticator ->
 //! `Registration` -> [`Registrar::finish`]: event, then state, then the word to
 //! the client.
 
-use super::{Asked, Code, LASTS, Place, Purpose, RegistrationCeremony, RelyingParty, SignInCeremony, random};
+use super::{Asked, Purpose, RegistrationCeremony, RelyingParty, SignInCeremony, Through, random};
 use crate::audit::{Kind, harmless};
 use crate::authenticate::Authenticated;
 use crate::desk::Speaker;
@@ -48,6 +49,15 @@ struct Desk {
     again: Arc<std::sync::Mutex<Option<SignInCeremony>>>,
 }
 
+/// How a client wants to get at an authenticator.
+#[derive(Debug, Clone, Copy)]
+pub enum Delivery {
+    /// By a page that hands over there.
+    Page(Loopback),
+    /// By itself.
+    Client,
+}
+
 /// Why no passkey was added: for the client, and for the event.
 #[derive(Debug)]
 struct NotAdded {
@@ -68,10 +78,10 @@ impl Registrar {
         Self { desk, errands: JoinSet::new() }
     }
 
-    /// Gives the client a page, or says why not.
-    pub fn begin(&mut self, loopback: Loopback, name: String) {
+    /// Gives the client a page, or the options themselves, or says why not.
+    pub fn begin(&mut self, delivery: Delivery, name: String) {
         let desk = self.desk.clone();
-        self.errand(async move { desk.begin(loopback, &name).await });
+        self.errand(async move { desk.begin(delivery, &name).await });
     }
 
     /// Judges what the page gave.
@@ -80,14 +90,14 @@ impl Registrar {
         self.errand(async move { desk.finish(json).await });
     }
 
-    /// Gives the client a page on which the passkey is shown again, if it is
-    /// asked for.
-    pub fn begin_again(&mut self, loopback: Loopback, wanted: &[String]) {
+    /// Gives the client what it needs to show the passkey again, if it is asked
+    /// for.
+    pub fn begin_again(&mut self, delivery: Delivery, wanted: &[String]) {
         let wanted = wanted.iter().filter_map(|id| TargetId::parse(id).ok()).collect();
         let desk = self.desk.clone();
         while self.errands.try_join_next().is_some() {}
         if self.errands.len() < ERRANDS {
-            self.errands.spawn(async move { desk.begin_again(loopback, wanted).await });
+            self.errands.spawn(async move { desk.begin_again(delivery, wanted).await });
         }
     }
 
@@ -111,30 +121,40 @@ impl Registrar {
 }
 
 impl Desk {
-    async fn begin(&self, loopback: Loopback, name: &str) -> Result<(), NotAdded> {
+    async fn begin(&self, delivery: Delivery, name: &str) -> Result<(), NotAdded> {
         let name = sound(name)?;
-        // Below 1024 no client of a person listens.
-        if loopback.port < 1024 {
-            return Err(NotAdded::new(Refusal::Malformed, "the client's port is no free one"));
-        }
+        let through = self.through(delivery, Purpose::Register { name: name.clone() })?;
         let passkeys = self.may_add().await?;
         let id = self.who.record().id;
         let fresh = random().map_err(|_| internal("no randomness"))?;
         let handle = self.office.blocking(move |office| office.state.user_handle(id, fresh)).await;
-        let asked = Asked {
-            purpose: Purpose::Register { name: name.clone() },
-            person: self.who.person().to_string(),
-            source: self.who.source().ip(),
-            loopback,
-        };
         let party = self.party()?;
         let handle = handle.map_err(|why| internal(&why))?;
-        let begun = party.begin_registration(&passkeys, handle, &name, asked);
+        let begun = party.begin_registration(&passkeys, handle, &name, through);
         let ceremony = begun.map_err(|error| internal(&error.to_string()))?;
-        let page = page(party, ceremony.place(), ceremony.code());
+        let offer = party.offer(ceremony.reach());
         *self.ceremony.lock().await = Some(ceremony);
-        self.speaker.say(&page);
+        self.speaker.say(&offer);
         Ok(())
+    }
+
+    /// The way that the client asked for.
+    fn through(&self, delivery: Delivery, purpose: Purpose) -> Result<Through, NotAdded> {
+        let person = self.who.person().to_string();
+        match delivery {
+            // Below 1024 no client of a person listens.
+            Delivery::Page(loopback) if loopback.port < 1024 => {
+                Err(NotAdded::new(Refusal::Malformed, "the client's port is no free one"))
+            }
+            Delivery::Page(loopback) => {
+                Ok(Asked { purpose, person, source: self.who.source().ip(), loopback }.into())
+            }
+            Delivery::Client => {
+                let exporter = self.who.connection().exporter(wire::passkey::EXPORTER_LABEL);
+                let exporter = exporter.map_err(|error| internal(&error.to_string()))?;
+                Ok(Through::Client { person, exporter })
+            }
+        }
     }
 
     async fn finish(&self, json: String) -> Result<(), NotAdded> {
@@ -156,28 +176,23 @@ impl Desk {
         Ok(())
     }
 
-    async fn begin_again(&self, loopback: Loopback, wanted: Vec<TargetId>) {
+    async fn begin_again(&self, delivery: Delivery, wanted: Vec<TargetId>) {
         let asked_for = matches!(self.who.presence().asking(), Asking::Factor(_));
-        if !asked_for || loopback.port < 1024 {
-            return tracing::debug!("a page that nobody asked for is not given");
-        }
-        let asked = Asked {
-            purpose: Purpose::SignIn { wanted },
-            person: self.who.person().to_string(),
-            source: self.who.source().ip(),
-            loopback,
+        let through = self.through(delivery, Purpose::SignIn { wanted });
+        let (true, Ok(through)) = (asked_for, through) else {
+            return tracing::debug!("what nobody asked for is not given");
         };
         let (id, key) = (self.who.record().id, self.who.key());
         let begun = self.office.blocking(move |office| {
             let passkeys = office.state.passkeys(id).map_err(|error| error.to_string())?;
             let party = office.relying_party.as_ref().ok_or("no passkeys are configured")?;
-            party.begin_sign_in(passkeys, &key, asked).map_err(|error| error.to_string())
+            party.begin_sign_in(passkeys, &key, through).map_err(|error| error.to_string())
         });
         match (begun.await, self.party()) {
             (Ok(ceremony), Ok(party)) => {
-                let page = page(party, ceremony.place(), ceremony.code());
+                let offer = party.offer(ceremony.reach());
                 *self.again.lock().unwrap_or_else(PoisonError::into_inner) = Some(ceremony);
-                self.speaker.say(&page);
+                self.speaker.say(&offer);
             }
             (Err(why), _) => self.office.audit.alarm().raise(&why),
             (_, Err(not_added)) => self.tell(not_added),
@@ -217,12 +232,6 @@ impl Desk {
         let text = if code == Refusal::Internal { code.sentence().to_owned() } else { text };
         self.speaker.say(&ToClient::PasskeyNotAdded { code, text });
     }
-}
-
-/// What the client is told of a page.
-pub fn page(party: &RelyingParty, place: &Place, code: &Code) -> ToClient {
-    let within_s = u32::try_from(LASTS.as_secs()).unwrap_or(u32::MAX);
-    ToClient::PasskeyPage { url: party.address(place), code: code.as_str().to_owned(), within_s }
 }
 
 fn internal(why: &str) -> NotAdded {

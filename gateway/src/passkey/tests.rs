@@ -1,5 +1,7 @@
 //! Ceremonies against a software authenticator, with the real state.
 
+mod direct;
+
 use super::{
     Asked, LASTS, Purpose, Refused, RegistrationCeremony, RelyingParty, SignInCeremony, Verified, verify,
 };

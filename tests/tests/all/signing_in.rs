@@ -279,6 +279,7 @@ fn meaning(message: &ToClient) -> Result<Option<Answer>, String> {
         | ToClient::NotOpened { .. }
         | ToClient::FactorAgain { .. }
         | ToClient::PasskeyPage { .. }
+        | ToClient::PasskeyOptions { .. }
         | ToClient::PasskeyAdded { .. }
         | ToClient::PasskeyNotAdded { .. }
         | ToClient::Renewal(_) => return Err(format!("{message:?}")),
