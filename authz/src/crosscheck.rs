@@ -233,7 +233,7 @@ fn probes(terms: &Terms, rule: &TermRule) -> Vec<Operation> {
     if !needs_place(protocol, class) {
         probes.push(operation(Access::whole(class, unit)));
     }
-    let sample = || areas(protocol, class).first().map(|area| place(numbered(*area), Range::single(0)));
+    let sample = || areas(protocol, class).first().map(|area| place(area.with_number(1), Range::single(0)));
     let named =
         || names(protocol, class).first().and_then(|kind| Name::parse(*kind, "1").ok()).map(Place::Name);
     match rule.scope.place.clone().or_else(sample).or_else(named) {
@@ -262,27 +262,6 @@ fn ends(name: Name) -> Vec<Place> {
     match (end(Range::first), end(Range::last)) {
         (Some(first), Some(last)) => vec![first, last],
         (Some(_), None) | (None, _) => vec![Place::Name(name)],
-    }
-}
-
-/// A block of an area that has numbers.
-fn numbered(area: Area) -> Area {
-    match area {
-        Area::DataBlock(_) => Area::DataBlock(1),
-        Area::InstanceBlock(_) => Area::InstanceBlock(1),
-        Area::Coil
-        | Area::Discrete
-        | Area::Input
-        | Area::Holding
-        | Area::File
-        | Area::Umas
-        | Area::Inputs
-        | Area::Outputs
-        | Area::Merkers
-        | Area::Peripheral
-        | Area::Local
-        | Area::Counters
-        | Area::Timers => area,
     }
 }
 

@@ -126,6 +126,27 @@ impl Area {
         }
     }
 
+    /// The block of that number, for an area that has numbers; else the same.
+    pub fn with_number(self, number: u16) -> Self {
+        match self {
+            Self::DataBlock(_) => Self::DataBlock(number),
+            Self::InstanceBlock(_) => Self::InstanceBlock(number),
+            Self::Coil
+            | Self::Discrete
+            | Self::Input
+            | Self::Holding
+            | Self::File
+            | Self::Umas
+            | Self::Inputs
+            | Self::Outputs
+            | Self::Merkers
+            | Self::Peripheral
+            | Self::Local
+            | Self::Counters
+            | Self::Timers => self,
+        }
+    }
+
     /// The area that a word of a policy names: `holding`, `db12`. `None` if
     /// devices of the protocol have no such area, for a block number outside
     /// 1 to 65535, and for a second spelling of a number.
@@ -327,23 +348,7 @@ mod tests {
     #[test]
     fn every_area_is_found_by_its_own_word() {
         for area in Area::ALL {
-            let area = match area {
-                Area::DataBlock(_) => Area::DataBlock(12),
-                Area::InstanceBlock(_) => Area::InstanceBlock(65_535),
-                Area::Coil
-                | Area::Discrete
-                | Area::Input
-                | Area::Holding
-                | Area::File
-                | Area::Umas
-                | Area::Inputs
-                | Area::Outputs
-                | Area::Merkers
-                | Area::Peripheral
-                | Area::Local
-                | Area::Counters
-                | Area::Timers => area,
-            };
+            let area = area.with_number(65_535);
             assert_eq!(Area::parse(area.protocol(), &area.to_string()), Some(area));
             for other in Protocol::ALL.into_iter().filter(|other| *other != area.protocol()) {
                 assert_eq!(Area::parse(other, &area.to_string()), None);

@@ -213,23 +213,6 @@ enum Example {
 
 /// An area, or of numbered ones all that are named and one that is not.
 fn areas_of(kind: Area, places: &[&Place]) -> Vec<(Area, Example)> {
-    let numbered = |number| match kind {
-        Area::DataBlock(_) => Area::DataBlock(number),
-        Area::InstanceBlock(_) => Area::InstanceBlock(number),
-        Area::Coil
-        | Area::Discrete
-        | Area::Input
-        | Area::Holding
-        | Area::File
-        | Area::Umas
-        | Area::Inputs
-        | Area::Outputs
-        | Area::Merkers
-        | Area::Peripheral
-        | Area::Local
-        | Area::Counters
-        | Area::Timers => kind,
-    };
     if kind.number().is_none() {
         return vec![(kind, Example::Itself)];
     }
@@ -239,8 +222,8 @@ fn areas_of(kind: Area, places: &[&Place]) -> Vec<(Area, Example)> {
     });
     let known: BTreeSet<u16> = here.collect();
     let other = (1..=u16::MAX).find(|number| !known.contains(number));
-    let known = known.into_iter().map(|number| (numbered(number), Example::Itself));
-    known.chain(other.map(|number| (numbered(number), Example::OfOthers))).collect()
+    let known = known.into_iter().map(|number| (kind.with_number(number), Example::Itself));
+    known.chain(other.map(|number| (kind.with_number(number), Example::OfOthers))).collect()
 }
 
 fn ranges(places: &[&Place], area: Area) -> Vec<Range> {
