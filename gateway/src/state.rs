@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use wire::enrolment::InvitationId;
 use zeroize::Zeroizing;
 
@@ -216,6 +217,21 @@ impl KeyHash {
 impl fmt::Display for KeyHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&hex::encode(self.0))
+    }
+}
+
+/// A text that is no fingerprint of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key's fingerprint is 64 hex digits: SHA-256 of its SubjectPublicKeyInfo")]
+pub struct NotAKeyHash;
+
+impl FromStr for KeyHash {
+    type Err = NotAKeyHash;
+
+    fn from_str(text: &str) -> Result<Self, NotAKeyHash> {
+        let mut hash = [0; 32];
+        hex::decode_to_slice(text, &mut hash).map_err(|_| NotAKeyHash)?;
+        Ok(Self(hash))
     }
 }
 

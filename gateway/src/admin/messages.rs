@@ -15,14 +15,26 @@ pub struct Problems {
     pub problems: Vec<String>,
 }
 
-/// Maps a certificate to a handle.
+/// Maps a key to a handle.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImportRequest {
     /// The person's handle.
     pub handle: String,
-    /// The certificate, PEM.
-    pub certificate: String,
+    /// Whose key it is.
+    pub key: ImportedKey,
+}
+
+/// What names the key of a person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportedKey {
+    /// A certificate, PEM, that would get through the door now.
+    Certificate(String),
+    /// The key's fingerprint: SHA-256 of its SubjectPublicKeyInfo (RFC 5280,
+    /// 4.1.2.7), 64 hex digits. Whether a certificate with this key is good
+    /// shows when it comes.
+    Fingerprint(String),
 }
 
 /// What an import did.

@@ -1,7 +1,7 @@
 //! Persons: import, listings, standing, locks.
 
 use super::messages::{
-    Disabled, FactorReset, ImportReply, ImportRequest, PasskeyReport, PersonReport, Replacement,
+    Disabled, FactorReset, ImportReply, ImportRequest, ImportedKey, PasskeyReport, PersonReport, Replacement,
     ResetRequest, Unlocked,
 };
 use super::refusal::Refusal;
@@ -49,7 +49,7 @@ pub(super) async fn import(
 ) -> Result<Json<ImportReply>, Refusal> {
     let handle = parse(&request.handle)?;
     blocking(&office, move |office| {
-        let key = key_of(office, &request.certificate)?;
+        let key = key_of(office, &request.key)?;
         let import = Import { handle: handle.clone(), key, seed: Seed::generate() };
         let otpauth = import.seed.address(handle.as_str(), ISSUER).map_err(Refusal::failure)?;
         let event = office.audit.event(Kind::PersonImported).person(&handle).by(&administrator.name);
@@ -204,8 +204,17 @@ fn importable(office: &Office, handle: &Handle, key: &KeyHash) -> Result<(), Sta
     }
 }
 
+fn key_of(office: &Office, key: &ImportedKey) -> Result<KeyHash, Refusal> {
+    match key {
+        ImportedKey::Certificate(pem) => key_of_certificate(office, pem),
+        ImportedKey::Fingerprint(text) => {
+            text.parse().map_err(|error| Refusal::invalid(format!("fingerprint: {error}")))
+        }
+    }
+}
+
 /// The key of a certificate that would get through the door now.
-fn key_of(office: &Office, pem: &str) -> Result<KeyHash, Refusal> {
+fn key_of_certificate(office: &Office, pem: &str) -> Result<KeyHash, Refusal> {
     let chain: Vec<_> =
         CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(invalid)?;
     office.tls.verify(&chain).map_err(invalid)?;

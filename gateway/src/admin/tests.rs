@@ -31,8 +31,11 @@ impl Desk {
     }
 
     async fn import(&self, handle: &str, issued: &Issued) -> Result<ImportReply, ClientError> {
-        let request = ImportRequest { handle: handle.to_owned(), certificate: issued.certificate.clone() };
-        self.client.post("/v1/users", &request).await
+        self.import_key(handle, ImportedKey::Certificate(issued.certificate.clone())).await
+    }
+
+    async fn import_key(&self, handle: &str, key: ImportedKey) -> Result<ImportReply, ClientError> {
+        self.client.post("/v1/users", &ImportRequest { handle: handle.to_owned(), key }).await
     }
 
     async fn close(self) -> Plant {
@@ -77,6 +80,29 @@ async fn import_shows_the_seed_once_and_binds_the_key() {
     let list: Vec<PersonReport> = desk.client.get("/v1/users").await.unwrap();
     assert_eq!((list.len(), list[0].keys.len()), (1, 2));
     assert_eq!((desk.events("person_imported"), desk.events("admin_failed")), (2, 1));
+    desk.close().await;
+}
+
+/// Of a person whose certificate comes from elsewhere the key is enough, and it
+/// is the same key as that of the certificate.
+#[tokio::test]
+async fn a_key_is_imported_by_its_fingerprint_once() {
+    let desk = Desk::open(Plant::new());
+    let issued = desk.plant.issue(10, Purpose::Client, 30);
+    let der = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
+    let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+    let key = KeyHash::of(certificate.public_key().raw);
+    let by_key = |handle, text: &str| desk.import_key(handle, ImportedKey::Fingerprint(text.to_owned()));
+    let reply = by_key("tech-1@vendor-a", &key.to_string()).await.unwrap();
+    assert_eq!(reply.key, key.to_string());
+    assert_eq!(desk.office.state.person_by_key(&key).unwrap().unwrap().handle.as_str(), "tech-1@vendor-a");
+    let taken = desk.import("tech-2@vendor-b", &issued).await;
+    assert!(matches!(&taken, Err(ClientError::Refused(_))), "a key never two persons: {taken:?}");
+    for wrong in ["", "5f", &key.to_string()[1..], &format!("{key}00"), &"g".repeat(64)] {
+        let refused = by_key("tech-2@vendor-b", wrong).await;
+        assert!(matches!(&refused, Err(ClientError::Invalid(_))), "{wrong}: {refused:?}");
+    }
+    assert_eq!(desk.office.state.persons().unwrap().len(), 1);
     desk.close().await;
 }
 

@@ -4,6 +4,7 @@ use super::exit::{Exit, Failure};
 use super::print::Form;
 use crate::admin::Client;
 use crate::config::span;
+use crate::state::KeyHash;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use std::path::PathBuf;
@@ -105,7 +106,11 @@ Examples:
 const IMPORT_EXAMPLES: &str = "\
 Examples:
   gatehouse-gateway --socket admin.sock user import --cert tech-1@vendor-a.pem tech-1@vendor-a
-  gatehouse-gateway --socket admin.sock user import --cert new.pem --totp-file seed.txt tech-2@vendor-b";
+  gatehouse-gateway --socket admin.sock user import --cert new.pem --totp-file seed.txt tech-2@vendor-b
+  gatehouse-gateway --socket admin.sock user import --fingerprint 5f70...c1 tech-2@vendor-b
+
+A key's fingerprint is shown by
+  openssl x509 -in FILE -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum";
 
 const INVITE_EXAMPLES: &str = "\
 Examples:
@@ -199,9 +204,8 @@ pub(super) enum UserCommand {
     /// second factor, shown this once
     #[command(after_help = IMPORT_EXAMPLES)]
     Import {
-        /// The person's certificate, PEM
-        #[arg(long, value_name = "FILE")]
-        cert: PathBuf,
+        #[command(flatten)]
+        key: ImportedKeyArguments,
         /// Write the second factor's otpauth address to a new file of mode
         /// 0600 instead of showing it
         #[arg(long, value_name = "FILE")]
@@ -256,6 +260,19 @@ pub(super) enum UserCommand {
         /// The person's handle
         handle: String,
     },
+}
+
+/// Whose key `user import` maps: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct ImportedKeyArguments {
+    /// The person's certificate, PEM; it must be one that gets in now
+    #[arg(long, value_name = "FILE")]
+    pub(super) cert: Option<PathBuf>,
+    /// The key alone, where the certificate is not at hand: SHA-256 of its
+    /// SubjectPublicKeyInfo, 64 hex digits
+    #[arg(long, value_name = "HEX")]
+    pub(super) fingerprint: Option<KeyHash>,
 }
 
 /// `user invite`

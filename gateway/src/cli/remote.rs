@@ -1,13 +1,13 @@
 //! Commands that a running gateway answers.
 
-use super::arguments::{ClockCommand, Connection, SessionsCommand, UserCommand};
+use super::arguments::{ClockCommand, Connection, ImportedKeyArguments, SessionsCommand, UserCommand};
 use super::enrol::{self, SecretFile};
 use super::exit::{Exit, Failure};
 use super::invite;
 use super::print::{self, Form, answer};
 use crate::admin::{
     Applied, ApplyRequest, ClientError, ClockReport, Disabled, FactorReset, ImportReply, ImportRequest,
-    Killed, PersonReport, PolicyReport, Replacement, ResetRequest, SessionList, Unlocked,
+    ImportedKey, Killed, PersonReport, PolicyReport, Replacement, ResetRequest, SessionList, Unlocked,
 };
 use crate::names::{Handle, SessionId};
 use crate::policy::Preview;
@@ -25,8 +25,8 @@ const ANSWER: u64 = 64;
 pub(super) fn user(connection: &Connection, command: UserCommand) -> Result<Exit, Failure> {
     let (client, form) = (connection.client()?, connection.form());
     match command {
-        UserCommand::Import { cert, totp_file, handle } => {
-            return import(connection, &cert, totp_file.as_deref(), &handle);
+        UserCommand::Import { key, totp_file, handle } => {
+            return import(connection, key, totp_file.as_deref(), &handle);
         }
         UserCommand::ResetFactor { handle, totp_file, remove_only } => {
             let replacement = if remove_only { Replacement::None } else { Replacement::Totp };
@@ -76,15 +76,14 @@ pub(super) fn user(connection: &Connection, command: UserCommand) -> Result<Exit
 
 fn import(
     connection: &Connection,
-    cert: &Path,
+    key: ImportedKeyArguments,
     totp_file: Option<&Path>,
     handle: &str,
 ) -> Result<Exit, Failure> {
     let (client, handle) = (connection.client()?, parse(handle)?.to_string());
-    let certificate = std::fs::read_to_string(cert)
-        .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", cert.display())))?;
+    let key = imported_key(key)?;
     let secret = totp_file.map(SecretFile::create).transpose()?;
-    let mut reply: ImportReply = wait(client.post("/v1/users", &ImportRequest { handle, certificate }))?;
+    let mut reply: ImportReply = wait(client.post("/v1/users", &ImportRequest { handle, key }))?;
     if let (Some(path), Some(file), Some(address)) = (totp_file, secret, &reply.otpauth) {
         file.fill(address)?;
         reply.otpauth = None;
@@ -99,6 +98,20 @@ fn import(
         None => format!("{} has one more key; the second factor stays as it is", reply.handle),
     })?;
     Ok(Exit::Done)
+}
+
+fn imported_key(arguments: ImportedKeyArguments) -> Result<ImportedKey, Failure> {
+    match (arguments.cert, arguments.fingerprint) {
+        (Some(cert), None) => {
+            let certificate = std::fs::read_to_string(&cert)
+                .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", cert.display())))?;
+            Ok(ImportedKey::Certificate(certificate))
+        }
+        (None, Some(fingerprint)) => Ok(ImportedKey::Fingerprint(fingerprint.to_string())),
+        (None, None) | (Some(_), Some(_)) => {
+            Err(Failure::new(Exit::Usage, "give either --cert or --fingerprint".to_owned()))
+        }
+    }
 }
 
 fn reset_factor(

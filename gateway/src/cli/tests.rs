@@ -32,6 +32,14 @@ fn every_answer_has_its_exit_code() {
     assert_eq!(exit(&plant, &import), code(0));
     assert_eq!(exit(&plant, &import), code(6), "the key is mapped already");
     assert_eq!(exit(&plant, &["user", "import", "--cert", "missing.pem", "tech-2@vendor-b"]), code(4));
+    let key =
+        |digits: &str| ["user", "import", "--fingerprint", digits, "tech-2@vendor-b"].map(str::to_owned);
+    let by_key = |digits: &str| exit(&plant, &key(digits).each_ref().map(String::as_str));
+    assert_eq!(by_key(&"5f".repeat(32)), code(0));
+    assert_eq!(by_key(&"5f".repeat(31)), code(4));
+    let both = ["user", "import", "--cert", &person, "--fingerprint", &"5e".repeat(32), "tech-2@vendor-b"];
+    assert_eq!(exit(&plant, &both), code(4));
+    assert_eq!(exit(&plant, &["user", "import", "tech-2@vendor-b"]), code(4));
     assert_eq!(exit(&plant, &["user", "show", "tech-1@vendor-a", "--json"]), code(0));
     assert_eq!(exit(&plant, &["user", "show", "Nobody Here"]), code(4));
     assert_eq!(exit(&plant, &["user", "disable", "tech-1@vendor-a"]), code(0));
