@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::asked::Asked;
 use crate::connect::{self, Wish};
-use crate::enroll::{self, Taking};
+use crate::enroll::{self, PasskeyWish, Taking};
 use crate::escape::escape;
 use crate::link::Link;
 use crate::opening::Purpose;
@@ -41,6 +41,7 @@ const ENROLL_EXAMPLES: &str = "\
 Examples:
   gatehouse enroll --token ghe1_...
   gatehouse --profile plant-a.toml enroll --passphrase
+  gatehouse enroll --passkey --name laptop
   gatehouse enroll --token-file token.txt --totp-file seed.txt --passphrase-file passphrase.txt
 
 Your key is made here and never leaves this machine. Where it breaks off before the end, the token is good for another
@@ -151,8 +152,19 @@ struct EnrollArguments {
     passphrase_file: Option<PathBuf>,
     /// For automation: write the new second factor to this new file and
     /// confirm it, instead of showing it
-    #[arg(long, value_name = "SEED_FILE")]
+    #[arg(long, value_name = "SEED_FILE", conflicts_with_all = ["passkey", "name", "no_browser"])]
     totp_file: Option<PathBuf>,
+    /// Take a passkey as second factor: security key, phone or this machine;
+    /// asked for if neither this nor --totp-file is given
+    #[arg(long)]
+    passkey: bool,
+    /// What you call a new passkey
+    #[arg(long, value_name = "NAME", default_value = "first passkey", value_parser = at_most::<64>)]
+    name: String,
+    /// Print the passkey page's address instead of opening a browser; the
+    /// browser has to run on this machine all the same
+    #[arg(long)]
+    no_browser: bool,
 }
 
 impl EnrollArguments {
@@ -173,8 +185,18 @@ impl EnrollArguments {
             gateway: self.gateway.clone(),
             profile: profile.to_owned(),
             protection,
-            factor: self.totp_file.clone().map_or(Taking::Person, Taking::SeedFile),
+            factor: self.taking(),
         })
+    }
+
+    fn taking(&self) -> Taking {
+        let browser = if self.no_browser { Browser::Print } else { Browser::Open };
+        let wish = PasskeyWish { browser, name: self.name.clone() };
+        match &self.totp_file {
+            Some(file) => Taking::SeedFile(file.clone()),
+            None if self.passkey => Taking::Passkey(wish),
+            None => Taking::Person(wish),
+        }
     }
 }
 

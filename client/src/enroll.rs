@@ -1,7 +1,7 @@
 //! `gatehouse enroll`: from a token to a profile with which `gatehouse connect` works.
 //!
 //! What it is for: it makes the key on this machine, shows the gateway that the token is here without sending it,
-//! gets a certificate, sees the second factor taken, and writes the profile. What it never does: it sends neither
+//! gets a certificate, sees the second factor taken (codes, or a passkey through the browser), and writes the profile. What it never does: it sends neither
 //! token nor key, and nothing at all to a gateway other than the token's.
 //!
 //! Order of events: the files' places are free; the line, pinned by the token's fingerprint; `Hello` with the proof;
@@ -9,8 +9,10 @@
 //! authorities and, last, the profile. Where it breaks off before `Enrolled`, nothing is left here and the token is
 //! good for another try.
 
+mod choice;
 mod factor;
 mod files;
+mod passkey;
 
 use std::path::PathBuf;
 
@@ -23,11 +25,11 @@ use crate::key::NewKey;
 use crate::link::{Control, Link, Target};
 use crate::passphrase::Protection;
 use crate::pinned::Pinned;
-use crate::profile::{Address, Profile};
+use crate::profile::{Address, Profile, UsualFactor};
 use crate::screen::Screen;
 use crate::sign_in::clock_warning;
 
-pub use self::factor::Taking;
+pub use self::choice::{PasskeyWish, Taking};
 pub(crate) use self::files::pem;
 
 /// The control stream of an enrolment.
@@ -56,6 +58,17 @@ struct Enrolled {
     server_name: String,
 }
 
+impl Enrolled {
+    /// The last word of all, if it is the good one.
+    fn of(answer: Answer) -> Result<Self, Problem> {
+        let Answer::Enrolled { chain, trust, gateway, server_name } = answer else {
+            return Err(refused_or_out_of_turn(&answer));
+        };
+        let bytes = |list: Vec<wire::Der>| list.iter().map(|der| der.as_bytes().to_vec()).collect();
+        Ok(Self { chain: bytes(chain), trust: bytes(trust), gateway, server_name })
+    }
+}
+
 /// Enrols, and leaves a profile behind.
 ///
 /// # Errors
@@ -73,13 +86,12 @@ pub async fn enroll(wish: &Wish, screen: &mut Screen) -> Result<(), Problem> {
     let link = open(wish).await?;
     let mut talk: Talk = link.control().await?;
     let (person, factors) = greet(&link, &mut talk, &wish.token, screen).await?;
-    let choice = wish.factor.choose(&factors)?;
-    talk.send(&Ask::Apply { request: key.request()?, factor: choice }).await?;
-    let enrolled = factor::take(&mut talk, &wish.factor, &person, screen).await?;
+    let way = wish.factor.way(&factors, &person, screen).await?;
+    talk.send(&Ask::Apply { request: key.request()?, factor: way.choice() }).await?;
+    let enrolled = factor::take(&mut talk, &way, &person, screen).await?;
     link.close().await;
-    let profile =
-        files.complete(&enrolled.chain, &enrolled.trust, &enrolled.gateway, &enrolled.server_name)?;
-    tell(&person, &profile, passphrase.is_some(), screen)
+    let profile = files.complete(&enrolled, way.usual())?;
+    tell(&person, &profile, way.usual(), passphrase.is_some(), screen)
 }
 
 /// Connects to the token's gateway and to no other.
@@ -132,11 +144,18 @@ async fn greet(
         other @ (Answer::Totp { .. }
         | Answer::ProveKnown
         | Answer::Enrolled { .. }
+        | Answer::PasskeyPage { .. }
         | Answer::Declined { .. }) => Err(refused_or_out_of_turn(&other)),
     }
 }
 
-fn tell(person: &str, profile: &std::path::Path, sealed: bool, screen: &mut Screen) -> Result<(), Problem> {
+fn tell(
+    person: &str,
+    profile: &std::path::Path,
+    usual: UsualFactor,
+    sealed: bool,
+    screen: &mut Screen,
+) -> Result<(), Problem> {
     let shown = escape(&profile.display().to_string());
     // What was written is read as `connect` will read it, but for a passphrase.
     if !sealed {
@@ -147,7 +166,11 @@ fn tell(person: &str, profile: &std::path::Path, sealed: bool, screen: &mut Scre
         ));
     }
     screen.answer(&format!("enrolled {person} {shown}"))?;
-    screen.remark(&format!("try it with the next code: gatehouse --profile {shown} targets"));
+    let try_it = match usual {
+        UsualFactor::Ask => "try it with the next code",
+        UsualFactor::Passkey => "try it with your passkey",
+    };
+    screen.remark(&format!("{try_it}: gatehouse --profile {shown} targets"));
     Ok(())
 }
 
@@ -159,6 +182,7 @@ fn refused_or_out_of_turn(answer: &Answer) -> Problem {
         Answer::Totp { .. } => "Totp",
         Answer::ProveKnown => "ProveKnown",
         Answer::Enrolled { .. } => "Enrolled",
+        Answer::PasskeyPage { .. } => "PasskeyPage",
     };
     Problem::Unreachable(format!("the gateway broke the protocol: `{name}` came out of turn"))
 }

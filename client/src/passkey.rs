@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use wire::{LONGEST_TARGET, Loopback, MOST_WANTED, ToClient, ToGateway};
+use wire::{LONGEST_TARGET, Loopback, MOST_WANTED, Message, ToClient, ToGateway};
 
 use crate::Problem;
 use crate::escape::escape;
@@ -83,6 +83,17 @@ pub async fn register(
     Ok(escape(&name))
 }
 
+/// A page that the gateway has made.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Its address.
+    pub(crate) url: String,
+    /// The code that it shows.
+    pub(crate) code: String,
+    /// Seconds until it is worth nothing.
+    pub(crate) within_s: u32,
+}
+
 async fn through_page(
     control: &mut Control,
     browser: Browser,
@@ -93,8 +104,24 @@ async fn through_page(
     control.send(&begin(listening.loopback())).await?;
     let answer = control.answer().await?;
     let ToClient::PasskeyPage { url, code, within_s } = answer else { return Err(not_given(&answer)) };
-    let within = Duration::from_secs(within_s.into()).min(LONGEST_WAIT);
-    let origin = open_page(browser, &url, &code, screen)?;
+    let page = Page { url, code, within_s };
+    handed_over(control, listening, &page, browser, screen, not_given).await
+}
+
+/// Shows the page and waits for what it hands over; `not_given` tells what a message means that comes instead.
+///
+/// # Errors
+/// As [`assertion`].
+pub(crate) async fn handed_over<S: Message, R: Message>(
+    control: &mut Control<S, R>,
+    listening: HandOver,
+    page: &Page,
+    browser: Browser,
+    screen: &mut Screen,
+    not_given: impl FnOnce(&R) -> Problem,
+) -> Result<HandedOver, Problem> {
+    let within = Duration::from_secs(page.within_s.into()).min(LONGEST_WAIT);
+    let origin = open_page(browser, &page.url, &page.code, screen)?;
     let waiting = async {
         tokio::select! {
             handed = listening.wait(origin) => Ok(handed),
@@ -102,7 +129,12 @@ async fn through_page(
             message = control.receive() => Err(message.map_or_else(|problem| problem, |other| not_given(&other))),
         }
     };
-    let late = || Problem::Refused(format!("no passkey was used within {} s: start again", within.as_secs()));
+    let late = || {
+        Problem::Refused(format!(
+            "no passkey was used within {} s: start again; the browser has to run on this machine",
+            within.as_secs()
+        ))
+    };
     tokio::time::timeout(within, waiting).await.unwrap_or_else(|_| Err(late()))
 }
 

@@ -44,6 +44,17 @@ pub enum UsualFactor {
     Passkey,
 }
 
+impl UsualFactor {
+    /// As it stands in a profile; `None` for what is so without a word.
+    #[must_use]
+    pub const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Ask => None,
+            Self::Passkey => Some("passkey"),
+        }
+    }
+}
+
 /// Where receipts are kept if the profile does not say: a folder beside it.
 const RECEIPTS: &str = "receipts";
 

@@ -14,6 +14,7 @@
 //! after it leaves a person who needs another invitation for another key.
 
 mod factor;
+mod passkey;
 mod talk;
 #[cfg(test)]
 mod tests;

@@ -24,11 +24,14 @@
 
 mod ceremony;
 mod decoys;
+mod name;
 mod page;
 mod reach;
 mod registrar;
 mod server;
 mod shown;
+#[cfg(test)]
+pub(crate) mod soft;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +39,7 @@ pub use ceremony::{
     Asked, BadOptions, Refused, RegistrationCeremony, SignInCeremony, Verified, tell_of_a_copy, verify,
 };
 pub use decoys::Decoys;
+pub use name::{is_free, sound_name};
 pub use page::{Code, PageId, Pages, Place};
 pub use reach::{Reach, Through};
 pub use registrar::{Delivery, Registrar};
@@ -155,7 +159,7 @@ impl Origin {
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], aws_lc_rs::error::Unspecified> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], aws_lc_rs::error::Unspecified> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes)?;
     Ok(bytes)

@@ -33,6 +33,7 @@ pub use invitation::{
 pub use locks::{FREE_ATTEMPTS, Lock, PERMANENT_AFTER, lock_after};
 pub use passkey::{
     Count, CredentialId, MOST_PASSKEYS, NewPasskey, PasskeyAcceptance, PasskeyRecord, PasskeyUse,
+    RegisteredPasskey,
 };
 pub use sqlite::SqliteState;
 pub use vault::{Place, Sealed, Vault};
@@ -98,12 +99,18 @@ pub trait State: Send + Sync + fmt::Debug {
     fn open_invitations(&self, now: Timestamp) -> Result<Vec<InvitationRecord>, StateError>;
     /// The invitation of that name, if it is open at `now`.
     fn invitation(&self, id: InvitationId, now: Timestamp) -> Result<Option<OpenInvitation>, StateError>;
+    /// Whether [`State::enrol`] would do it now.
+    ///
+    /// # Errors
+    /// As [`State::enrol`].
+    fn may_enrol(&self, enrolment: &Enrolment, now: Timestamp) -> Result<(), StateError>;
     /// Uses an invitation up and stores person, key, factor and certificate
     /// with it. Of many at once exactly one succeeds.
     ///
     /// # Errors
-    /// [`StateError::InvitationOver`], [`StateError::KeyTaken`] and
-    /// [`StateError::Disabled`]; then the invitation is as it was.
+    /// [`StateError::InvitationOver`], [`StateError::KeyTaken`],
+    /// [`StateError::PasskeyKnown`] and [`StateError::Disabled`]; then the
+    /// invitation is as it was.
     fn enrol(&self, enrolment: &Enrolment, now: Timestamp) -> Result<Handle, StateError>;
 
     /// Whether [`State::renew`] would do it now.

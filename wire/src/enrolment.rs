@@ -15,7 +15,10 @@
 //! 4. The client sends [`Ask::Apply`]: a request for a certificate, signed by its new key, and the way it chose.
 //! 5. What follows depends on the way. [`FactorChoice::NewTotp`]: [`Answer::Totp`] holds a new seed and
 //!    [`Ask::Code`] shows that it was taken. [`FactorChoice::KnownTotp`]: [`Answer::ProveKnown`], and [`Ask::Code`]
-//!    of the factor that the person has already.
+//!    of the factor that the person has already. [`FactorChoice::NewPasskey`]: [`Ask::BeginRegistration`], then
+//!    [`Answer::PasskeyPage`], and [`Ask::Registration`] with what that page handed over. [`FactorChoice::KnownPasskey`]:
+//!    the same with [`Ask::BeginPasskey`] and [`Ask::Assertion`]. One page a connection: where its answer is refused the
+//!    gateway is done, and the token is good for another try.
 //! 6. [`Answer::Enrolled`] ends it: person, key and factor are stored and the invitation is used up, all in one.
 //!    Before it nothing is stored, and the invitation stays open.
 
@@ -24,7 +27,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::text;
-use crate::{Code, Der, UnknownNumber};
+use crate::{Code, Der, Loopback, UnknownNumber};
 
 pub mod token;
 
@@ -39,6 +42,10 @@ pub const VERSION: u16 = 1;
 /// The label of the TLS exporter to which the proof is bound. RFC 5705, section 4: labels that are not registered
 /// begin with "EXPERIMENTAL".
 pub const EXPORTER_LABEL: &[u8] = b"EXPERIMENTAL gatehouse enrolment";
+
+/// The largest message of a client whose token was proven, in bytes without the prefix: the longest registration of a
+/// passkey fits.
+pub const AFTER_PROOF: usize = text::LONGEST_REGISTRATION + 64;
 
 /// What the client says. New messages are added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +73,31 @@ pub enum Ask {
     Code {
         /// The code.
         code: Code,
+    },
+    /// Asks for a page on which the person's first passkey can be registered; [`Answer::PasskeyPage`] answers.
+    BeginRegistration {
+        /// Where the page is to hand over what it gets.
+        loopback: Loopback,
+        /// What the person calls the passkey.
+        #[serde(with = "text::name")]
+        name: String,
+    },
+    /// What that page handed over.
+    Registration {
+        /// The `RegistrationResponseJSON` (WebAuthn level 3, 5.1.8).
+        #[serde(with = "text::registration")]
+        json: String,
+    },
+    /// Asks for a page on which a passkey that the person has can be used; [`Answer::PasskeyPage`] answers.
+    BeginPasskey {
+        /// Where the page is to hand over what it gets.
+        loopback: Loopback,
+    },
+    /// What that page handed over.
+    Assertion {
+        /// The `AuthenticationResponseJSON` (WebAuthn level 3, 5.1.8).
+        #[serde(with = "text::assertion")]
+        json: String,
     },
 }
 
@@ -118,6 +150,17 @@ pub enum Answer {
         /// How many more codes may be tried; `None`: the gateway is done with this connection and closes it.
         tries_left: Option<u32>,
     },
+    /// A page on which a passkey can be registered or used, once.
+    PasskeyPage {
+        /// Its address; good for one visit.
+        #[serde(with = "text::explanation")]
+        url: String,
+        /// The short code that the page shows too: the person compares them.
+        #[serde(with = "text::name")]
+        code: String,
+        /// Seconds until the page and what it gives are worth nothing.
+        within_s: u32,
+    },
 }
 
 /// A way to a second factor.
@@ -127,6 +170,10 @@ pub enum FactorChoice {
     NewTotp,
     /// The one-time code that the person has already: a further key is added to them, and the factor stays.
     KnownTotp,
+    /// A new passkey (WebAuthn with user verification), the person's first.
+    NewPasskey,
+    /// A passkey that the person has already: a further key is added to them, and the factors stay.
+    KnownPasskey,
 }
 
 numbered! {
@@ -144,6 +191,9 @@ numbered! {
         Malformed = 9, "the message broke the protocol";
         Ended = 10, "the invitation was used or withdrawn meanwhile";
         Internal = 11, "the gateway failed and stored nothing";
+        Passkey = 12, "the passkey was not accepted; the token is good for another try";
+        PasskeyKnown = 13, "this passkey is registered already; the token is good for another try, with another one";
+        NoWay = 14, "you have passkeys alone and none can be used here; ask the plant to reset your second factor";
     }
 }
 
@@ -158,7 +208,7 @@ mod tests {
         assert_eq!(
             declined.join(" "),
             "1=Token 2=Version 3=TimedOut 4=Request 5=KeyTaken 6=Factor 7=FactorChoice 8=Clock 9=Malformed \
-             10=Ended 11=Internal"
+             10=Ended 11=Internal 12=Passkey 13=PasskeyKnown 14=NoWay"
         );
         assert!(Declined::ALL.iter().all(|one| Declined::from_number(one.number()) == Some(*one)));
         assert_eq!(Declined::from_number(0), None);

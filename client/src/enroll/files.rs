@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::ServerName;
 
-use crate::profile::Address;
+use super::Enrolled;
+use crate::profile::{Address, UsualFactor};
 use crate::{Problem, platform};
 
 /// New, empty files beside each other; removed when dropped unless they were completed.
@@ -65,26 +66,21 @@ impl NewFiles {
     ///
     /// # Errors
     /// [`Problem::Io`]; [`Problem::Unreachable`] if what came can't be a profile.
-    pub(super) fn complete(
-        mut self,
-        chain: &[Vec<u8>],
-        trust: &[Vec<u8>],
-        gateway: &str,
-        server_name: &str,
-    ) -> Result<PathBuf, Problem> {
-        let sound = Address::parse(gateway)
-            .filter(|_| ServerName::try_from(server_name).is_ok() && !chain.is_empty() && !trust.is_empty());
+    pub(super) fn complete(mut self, enrolled: &Enrolled, factor: UsualFactor) -> Result<PathBuf, Problem> {
+        let Enrolled { chain, trust, gateway, server_name } = enrolled;
+        let known = ServerName::try_from(server_name.as_str()).is_ok();
+        let sound = Address::parse(gateway).filter(|_| known && !chain.is_empty() && !trust.is_empty());
         let address = sound.ok_or_else(|| {
             Problem::Unreachable("the gateway broke the protocol: what it gave is no profile".to_owned())
         })?;
         self.made.clear();
         write(&self.certificate, &pem(chain))?;
         write(&self.authorities, &pem(trust))?;
-        write(&self.profile, &self.text(&address, server_name)?)?;
+        write(&self.profile, &self.text(&address, server_name, factor)?)?;
         Ok(self.profile.clone())
     }
 
-    fn text(&self, gateway: &Address, server_name: &str) -> Result<String, Problem> {
+    fn text(&self, gateway: &Address, server_name: &str, factor: UsualFactor) -> Result<String, Problem> {
         let mut table = toml::Table::new();
         let mut put = |key: &str, value: String| table.insert(key.to_owned(), value.into());
         put("gateway", gateway.to_string());
@@ -92,6 +88,9 @@ impl NewFiles {
         for (key, path) in [("ca", &self.authorities), ("cert", &self.certificate), ("key", &self.key)] {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             put(key, name);
+        }
+        if let Some(word) = factor.word() {
+            put("factor", word.to_owned());
         }
         toml::to_string(&table)
             .map_err(|error| Problem::of_file(&self.profile, std::io::Error::other(error.to_string())))

@@ -155,8 +155,7 @@ fn page(
     loopback: Loopback,
     wanted: &[String],
 ) -> Result<Through, NotSignedIn> {
-    // Below 1024 no client of a person listens.
-    if loopback.port < 1024 {
+    if !passkey::is_free(&loopback) {
         return Err(refuse(desk, Refusal::Malformed));
     }
     // What is no target id names no target: the page shows no free text.

@@ -62,7 +62,7 @@ impl House {
         };
         self.state.invite(&invitation).unwrap();
         let factor = match self.state.person(&person()).unwrap() {
-            Some(known) => ConfirmedFactor::Known { factors: known.person.factors },
+            Some(known) => ConfirmedFactor::KnownTotp { factors: known.person.factors, relying_party: None },
             None => ConfirmedFactor::NewTotp { seed: crate::factor::Seed::generate(), step: 1 },
         };
         let enrolment = Enrolment { invitation: stored.invitation(), factor, certificate: issued.row };

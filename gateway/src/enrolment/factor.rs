@@ -1,11 +1,14 @@
 //! The ways to a second factor. Each asks until it has seen the factor work,
 //! and stores nothing itself; a further way is one more arm of [`confirm`].
 
+use super::passkey;
 use super::talk::{Broken, Talk};
 use super::visit::Invited;
+use crate::ca::RequestedKey;
 use crate::factor::{self, Judgement, Rejection, Seed, Verified};
 use crate::office::Office;
-use crate::state::{ConfirmedFactor, HeldFactors, KnownInvitee};
+use crate::passkey::RelyingParty;
+use crate::state::{ConfirmedFactor, FactorPresence, HeldFactors, KnownInvitee};
 use std::sync::Arc;
 use wire::Code;
 use wire::enrolment::{Answer, Ask, Declined, FactorChoice};
@@ -16,15 +19,27 @@ const TRIES: u32 = 3;
 /// Who issues the codes, as authenticator apps show it.
 const ISSUER: &str = "Gatehouse";
 
-/// The ways that are open to whoever is invited. Who has passkeys alone could
-/// show one only by a ceremony that this endpoint does not have; a token must
-/// not give them a weaker factor instead.
-pub(super) fn open_to(known: Option<&KnownInvitee>) -> Vec<FactorChoice> {
-    match known.map(|known| known.held) {
-        None | Some(HeldFactors::None) => vec![FactorChoice::NewTotp],
-        Some(HeldFactors::Totp) => vec![FactorChoice::KnownTotp],
-        Some(HeldFactors::PasskeysAlone) => Vec::new(),
+/// The ways that are open to whoever is invited; `here` is this gateway's
+/// relying party.
+///
+/// Who has nothing chooses. Who has a factor shows the strongest one that can
+/// be shown here, as whoever adds a passkey does: a code does not stand in for
+/// a passkey of this gateway. Who has passkeys of another relying party alone
+/// has no way: a token must not give them a weaker factor instead.
+pub(super) fn open_to(known: Option<&KnownInvitee>, here: Option<&str>) -> Vec<FactorChoice> {
+    let held = known.map(|known| &known.held);
+    match held {
+        Some(held) if held.has_passkey_of(here) => vec![FactorChoice::KnownPasskey],
+        Some(HeldFactors { seed: FactorPresence::Totp, .. }) => vec![FactorChoice::KnownTotp],
+        Some(held) if !held.are_none() => Vec::new(),
+        None | Some(_) if here.is_some() => vec![FactorChoice::NewPasskey, FactorChoice::NewTotp],
+        None | Some(_) => vec![FactorChoice::NewTotp],
     }
+}
+
+/// The id of this gateway's relying party, if it is one.
+pub(super) fn relying_party(office: &Office) -> Option<&str> {
+    office.relying_party.as_ref().map(RelyingParty::id)
 }
 
 /// Sees the chosen factor work.
@@ -32,15 +47,21 @@ pub(super) async fn confirm(
     office: &Arc<Office>,
     talk: &mut Talk,
     invited: &Invited,
+    key: &RequestedKey,
     choice: FactorChoice,
 ) -> Result<ConfirmedFactor, Broken> {
-    if !open_to(invited.invitation.known.as_ref()).contains(&choice) {
+    let known = invited.invitation.known.as_ref();
+    if !open_to(known, relying_party(office)).contains(&choice) {
         return Err(invited.refused(office, Declined::FactorChoice));
     }
-    match (choice, &invited.invitation.known) {
+    match (choice, known) {
         (FactorChoice::NewTotp, _) => new_totp(office, talk, invited).await,
+        (FactorChoice::NewPasskey, _) => passkey::new(office, talk, invited).await,
         (FactorChoice::KnownTotp, Some(known)) => known_totp(office, talk, invited, known).await,
-        (FactorChoice::KnownTotp, None) => Err(invited.refused(office, Declined::FactorChoice)),
+        (FactorChoice::KnownPasskey, Some(known)) => passkey::known(office, talk, invited, known, key).await,
+        (FactorChoice::KnownTotp | FactorChoice::KnownPasskey, None) => {
+            Err(invited.refused(office, Declined::FactorChoice))
+        }
     }
 }
 
@@ -80,7 +101,10 @@ async fn known_totp(
         let judged =
             office.blocking(move |office| factor::verify(&*office.state, person, code.as_str(), now));
         match judged.await {
-            Ok(Verified::Accepted { .. }) => return Ok(ConfirmedFactor::Known { factors: known.factors }),
+            Ok(Verified::Accepted { .. }) => {
+                let relying_party = relying_party(office).map(str::to_owned);
+                return Ok(ConfirmedFactor::KnownTotp { factors: known.factors, relying_party });
+            }
             Ok(Verified::Refused { why, lock }) => {
                 if why != Rejection::Locked {
                     invited.tell_of_a_lock(office, &why.to_string(), lock);
@@ -100,7 +124,12 @@ async fn known_totp(
 async fn code(talk: &mut Talk) -> Result<Code, Broken> {
     match talk.hear().await? {
         Ask::Code { code } => Ok(code),
-        Ask::Hello { .. } | Ask::Apply { .. } => Err(Broken::Malformed),
+        Ask::Hello { .. }
+        | Ask::Apply { .. }
+        | Ask::BeginRegistration { .. }
+        | Ask::Registration { .. }
+        | Ask::BeginPasskey { .. }
+        | Ask::Assertion { .. } => Err(Broken::Malformed),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::quic::{Connection, Lost, ReceiveStream, SendStream};
 use bytes::BytesMut;
 use std::time::Duration;
-use wire::enrolment::{Answer, Ask, Declined};
+use wire::enrolment::{AFTER_PROOF, Answer, Ask, Declined};
 
 /// How long a client may take to take the last words, and to leave.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
@@ -20,17 +20,22 @@ pub(super) enum Broken {
     /// It is refused.
     #[error("{0}")]
     Declined(Declined),
+    /// The same, with more to say than its sentence.
+    #[error("{0}: {1}")]
+    Explained(Declined, String),
 }
 
 impl Broken {
     /// The last word to the client; nobody is there to hear one where the line
     /// was lost.
-    pub(super) fn last_word(&self) -> Option<Declined> {
-        match self {
-            Self::Lost(_) => None,
-            Self::Malformed => Some(Declined::Malformed),
-            Self::Declined(declined) => Some(*declined),
-        }
+    pub(super) fn last_word(&self) -> Option<Answer> {
+        let (why, text) = match self {
+            Self::Lost(_) => return None,
+            Self::Malformed => (Declined::Malformed, Declined::Malformed.sentence()),
+            Self::Declined(why) => (*why, why.sentence()),
+            Self::Explained(why, text) => (*why, text.as_str()),
+        };
+        Some(Answer::Declined { why, text: text.to_owned(), tries_left: None })
     }
 }
 
@@ -56,8 +61,16 @@ impl Talk {
 
     /// The client's next message.
     pub(super) async fn hear(&mut self) -> Result<Ask, Broken> {
+        self.hear_within(wire::BEFORE_SIGN_IN).await
+    }
+
+    /// The next message of a client whose token was proven; it may be longer.
+    pub(super) async fn hear_invited(&mut self) -> Result<Ask, Broken> {
+        self.hear_within(AFTER_PROOF).await
+    }
+
+    async fn hear_within(&mut self, bound: usize) -> Result<Ask, Broken> {
         loop {
-            let bound = wire::BEFORE_SIGN_IN;
             if let Some(ask) = wire::decode(&mut self.buffered, bound).map_err(|_| Broken::Malformed)? {
                 return Ok(ask);
             }

@@ -1,13 +1,15 @@
 //! Invitations in the state, and the endpoint in virtual time.
 
+mod passkeys;
+
 use super::Standing as Endpoint;
 use crate::factor::Seed;
 use crate::fixture::{Plant, noon};
 use crate::names::Handle;
 use crate::run::Running;
 use crate::state::{
-    AuthorityId, CertificateRow, Change, ConfirmedFactor, CredentialId, Enrolment, Import, Invitation,
-    KeyHash, NewPasskey, Renewal, Serial, SqliteState, Standing, State, StateError, StateFiles,
+    AuthorityId, CertificateRow, Change, ConfirmedFactor, Enrolment, Import, Invitation, KeyHash, Renewal,
+    Serial, SqliteState, Standing, State, StateError, StateFiles,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::net::UdpSocket;
@@ -46,7 +48,8 @@ fn enrolment(invitation: &Invitation, key: u8) -> Enrolment {
 
 /// The factor that the person has now.
 fn known_factor(state: &SqliteState) -> ConfirmedFactor {
-    ConfirmedFactor::Known { factors: state.person(&person()).unwrap().unwrap().person.factors }
+    let factors = state.person(&person()).unwrap().unwrap().person.factors;
+    ConfirmedFactor::KnownTotp { factors, relying_party: None }
 }
 
 fn state() -> (tempfile::TempDir, SqliteState) {
@@ -148,30 +151,6 @@ fn a_factor_that_was_reset_meanwhile_was_not_shown() {
     state.remove_factors(&person()).unwrap();
     state.give_seed(&person(), &Seed::generate(), noon()).unwrap();
     assert!(matches!(state.enrol(&shown, noon()), Err(StateError::InvitationOver)));
-}
-
-#[test]
-fn a_token_gives_no_code_to_a_person_who_has_passkeys_alone() {
-    let (_folder, state) = state();
-    let import = Import { handle: person(), key: KeyHash([5; 32]), seed: Seed::generate() };
-    state.import_person(&import, noon()).unwrap();
-    state.remove_factors(&person()).unwrap();
-    let owner = state.person(&person()).unwrap().unwrap().person;
-    let passkey = NewPasskey {
-        person: owner.id,
-        factors: owner.factors,
-        credential: CredentialId(vec![1; 16]),
-        name: "laptop".to_owned(),
-        relying_party: "plant.example".to_owned(),
-        public: "{}".to_owned(),
-        counter: 0,
-    };
-    state.add_passkey(&passkey, noon()).unwrap();
-    let open = invitation(1, noon());
-    state.invite(&open).unwrap();
-    let known = state.invitation(open.stored.invitation(), noon()).unwrap().unwrap().known;
-    assert!(super::factor::open_to(known.as_ref()).is_empty());
-    assert!(matches!(state.enrol(&enrolment(&open, 6), noon()), Err(StateError::InvitationOver)));
 }
 
 #[test]

@@ -33,7 +33,7 @@ const ANSWER_AFTER: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Invited {
     pub(super) invitation: OpenInvitation,
-    source: SocketAddr,
+    pub(super) source: SocketAddr,
 }
 
 /// Serves one connection from its first packet to its end.
@@ -48,10 +48,9 @@ pub(super) async fn visit(office: &Arc<Office>, incoming: Incoming) {
     };
     if let Err(broken) = enrol(office, &mut talk, source).await {
         tracing::debug!("an enrolment broke off: {broken}");
-        if let Some(why) = broken.last_word() {
-            let text = why.sentence().to_owned();
+        if let Some(last_word) = broken.last_word() {
             // Nobody may be there to hear it.
-            let _ = talk.say(&Answer::Declined { why, text, tries_left: None }).await;
+            let _ = talk.say(&last_word).await;
         }
     }
     talk.leave().await;
@@ -112,11 +111,15 @@ async fn complete(office: &Arc<Office>, talk: &mut Talk, invited: &Invited) -> R
     if known.is_some_and(|known| known.standing == Standing::Disabled) {
         return Err(invited.refused(office, Declined::Ended));
     }
+    let factors = factor::open_to(known, factor::relying_party(office));
+    if factors.is_empty() {
+        return Err(invited.refused(office, Declined::NoWay));
+    }
     talk.say(&Answer::Welcome {
         version: VERSION,
         gateway_time_ms: office.clock.wall().as_millisecond(),
         person: invited.invitation.handle.to_string(),
-        factors: factor::open_to(known),
+        factors,
     })
     .await?;
     let Ask::Apply { request, factor: choice } = talk.hear().await? else { return Err(Broken::Malformed) };
@@ -126,7 +129,7 @@ async fn complete(office: &Arc<Office>, talk: &mut Talk, invited: &Invited) -> R
             Err(broken) => broken,
         }
     })?;
-    let factor = factor::confirm(office, talk, invited, choice).await?;
+    let factor = factor::confirm(office, talk, invited, &key, choice).await?;
     let issued = store(office, invited, &key, factor).await?;
     // From here on the person is enrolled, whether or not they hear of it.
     office.reception.look_soon();
@@ -152,10 +155,12 @@ async fn store(
     let ca = office.ca.as_ref().ok_or_else(|| internal(office, "there is no issuing authority"))?;
     let issued =
         ca.issue(key, &invited.invitation.handle).map_err(|error| internal(office, &error.to_string()))?;
-    let enrolment = Enrolment { invitation: invited.invitation.id, factor, certificate: issued.row };
     let event = office.audit.event(Kind::PersonEnrolled).person(&invited.invitation.handle);
-    let what =
-        format!("key {}, certificate {} until {}", issued.row.key, issued.row.serial, issued.row.expires);
+    let what = format!(
+        "key {}, certificate {} until {}, {factor}",
+        issued.row.key, issued.row.serial, issued.row.expires
+    );
+    let enrolment = Enrolment { invitation: invited.invitation.id, factor, certificate: issued.row };
     let event = event.source(invited.source.ip()).what(&what);
     let one_at_a_time = office.reception.completing.lock().await;
     let stored = office.blocking(move |office| Ok::<_, String>(account(office, &event, &enrolment))).await;
@@ -167,6 +172,9 @@ async fn store(
         }
         Err(NotStored::State(StateError::KeyTaken { .. })) => {
             Err(invited.refused(office, Declined::KeyTaken))
+        }
+        Err(NotStored::State(StateError::PasskeyKnown)) => {
+            Err(invited.refused(office, Declined::PasskeyKnown))
         }
         Err(error @ (NotStored::State(_) | NotStored::Unaccounted(_))) => {
             Err(internal(office, &error.to_string()))
@@ -186,10 +194,7 @@ enum NotStored {
 /// What gives rights: whether it can be done, then the event, then the work.
 fn account(office: &Office, event: &Event, enrolment: &Enrolment) -> Result<(), NotStored> {
     let now = office.clock.wall();
-    office.state.invitation(enrolment.invitation, now)?.ok_or(StateError::InvitationOver)?;
-    if let Some(owner) = office.state.person_by_key(&enrolment.certificate.key)? {
-        return Err(StateError::KeyTaken { owner: owner.handle }.into());
-    }
+    office.state.may_enrol(enrolment, now)?;
     office.audit.write(event)?;
     office.state.enrol(enrolment, now)?;
     Ok(())
@@ -218,6 +223,14 @@ impl Invited {
         }
     }
 
+    /// The same with the reason in words, for the event and for the client.
+    pub(super) fn explained(&self, office: &Office, why: Declined, text: &str) -> Broken {
+        match self.note(office, text) {
+            Ok(()) => Broken::Explained(why, text.to_owned()),
+            Err(broken) => broken,
+        }
+    }
+
     pub(super) fn tell_of_a_lock(&self, office: &Office, why: &str, lock: Lock) {
         office.audit.tell_of_a_lock(&self.invitation.handle, self.source.ip(), why, lock);
     }
@@ -230,7 +243,7 @@ impl Invited {
 }
 
 /// Our own failure: nothing is stored, and people are told.
-fn internal(office: &Office, why: &str) -> Broken {
+pub(super) fn internal(office: &Office, why: &str) -> Broken {
     office.audit.alarm().raise(&format!("an enrolment failed here: {why}"));
     Broken::Declined(Declined::Internal)
 }

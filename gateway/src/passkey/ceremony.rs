@@ -11,8 +11,8 @@ use super::{Code, LASTS, RelyingParty, random};
 use crate::names::Handle;
 use crate::office::Office;
 use crate::state::{
-    Count, CredentialId, KeyHash, Lock, NewPasskey, PasskeyAcceptance, PasskeyRecord, PasskeyUse, Person,
-    PersonId, State, StateError,
+    Count, CredentialId, KeyHash, Lock, PasskeyAcceptance, PasskeyRecord, PasskeyUse, PersonId,
+    RegisteredPasskey, State, StateError,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -181,7 +181,7 @@ impl RelyingParty {
         })
     }
 
-    /// Begins a registration for `person`, who is known to authenticators by
+    /// Begins a registration for a person who is known to authenticators by
     /// `user_handle` and has `passkeys` already.
     ///
     /// # Errors
@@ -304,7 +304,7 @@ impl RegistrationCeremony {
     ///
     /// # Errors
     /// [`Refused`].
-    pub fn judge(self, party: &RelyingParty, person: &Person, json: &str) -> Result<NewPasskey, Refused> {
+    pub fn judge(self, party: &RelyingParty, json: &str) -> Result<RegisteredPasskey, Refused> {
         if party.clock.monotonic() >= self.expires {
             return Err(Refused::TooLate);
         }
@@ -318,9 +318,7 @@ impl RegistrationCeremony {
         // The library shows the counter in this form alone.
         let counter = public.pointer("/cred/counter").and_then(Value::as_u64);
         let counter = counter.and_then(|counter| u32::try_from(counter).ok());
-        Ok(NewPasskey {
-            person: person.id,
-            factors: person.factors,
+        Ok(RegisteredPasskey {
             credential: CredentialId(passkey.cred_id().to_vec()),
             name: self.name,
             relying_party: party.id.clone(),

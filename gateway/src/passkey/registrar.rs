@@ -11,14 +11,15 @@
 //! `Registration` -> [`Registrar::finish`]: event, then state, then the word to
 //! the client.
 
+use super::name::{is_free, sound_name};
 use super::{Asked, Purpose, RegistrationCeremony, RelyingParty, SignInCeremony, Through, random};
-use crate::audit::{Kind, harmless};
+use crate::audit::Kind;
 use crate::authenticate::Authenticated;
 use crate::desk::Speaker;
 use crate::names::TargetId;
 use crate::office::Office;
 use crate::presence::Asking;
-use crate::state::PasskeyRecord;
+use crate::state::{NewPasskey, PasskeyRecord};
 use authz::Assurance;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Mutex;
@@ -27,9 +28,6 @@ use wire::{Loopback, Refusal, ToClient};
 
 /// Errands of one connection at once.
 const ERRANDS: usize = 2;
-
-/// The longest name of a passkey, in bytes.
-const LONGEST_NAME: usize = 64;
 
 /// Adds passkeys for one signed-in connection; its errands end with it.
 #[derive(Debug)]
@@ -122,7 +120,7 @@ impl Registrar {
 
 impl Desk {
     async fn begin(&self, delivery: Delivery, name: &str) -> Result<(), NotAdded> {
-        let name = sound(name)?;
+        let name = sound_name(name).map_err(|why| NotAdded::new(Refusal::Malformed, why))?;
         let through = self.through(delivery, Purpose::Register { name: name.clone() })?;
         let passkeys = self.may_add().await?;
         let id = self.who.record().id;
@@ -142,8 +140,7 @@ impl Desk {
     fn through(&self, delivery: Delivery, purpose: Purpose) -> Result<Through, NotAdded> {
         let person = self.who.person().to_string();
         match delivery {
-            // Below 1024 no client of a person listens.
-            Delivery::Page(loopback) if loopback.port < 1024 => {
+            Delivery::Page(loopback) if !is_free(&loopback) => {
                 Err(NotAdded::new(Refusal::Malformed, "the client's port is no free one"))
             }
             Delivery::Page(loopback) => {
@@ -162,14 +159,16 @@ impl Desk {
             return Err(NotAdded::new(Refusal::Factor, "no page was waiting for an answer"));
         };
         self.may_add().await?;
-        let judged = ceremony.judge(self.party()?, self.who.record(), &json);
-        let new = judged.map_err(|refused| NotAdded::new(Refusal::Factor, refused.to_string()))?;
+        let judged = ceremony.judge(self.party()?, &json);
+        let passkey = judged.map_err(|refused| NotAdded::new(Refusal::Factor, refused.to_string()))?;
+        let (name, record) = (passkey.name.clone(), self.who.record());
         // What gives rights is accounted for first.
         let event = self.office.audit.event(Kind::PasskeyAdded).person(self.who.person());
         let event = event.source(self.who.source().ip());
-        let event = event.what(&format!("passkey {}, under {}", new.name, self.who.assurance()));
+        let event = event.what(&format!("passkey {name}, under {}", self.who.assurance()));
         self.office.audit.commit(&event).await.map_err(|error| internal(&error.to_string()))?;
-        let (name, now) = (new.name.clone(), self.office.clock.wall());
+        let new = NewPasskey { person: record.id, factors: record.factors, passkey };
+        let now = self.office.clock.wall();
         let stored = self.office.blocking(move |office| office.state.add_passkey(&new, now)).await;
         stored.map_err(|why| NotAdded::new(Refusal::Factor, why))?;
         self.speaker.say(&ToClient::PasskeyAdded { name });
@@ -236,28 +235,4 @@ impl Desk {
 
 fn internal(why: &str) -> NotAdded {
     NotAdded::new(Refusal::Internal, why)
-}
-
-/// A name that can be shown and written anywhere.
-fn sound(name: &str) -> Result<String, NotAdded> {
-    let trimmed = name.trim();
-    if trimmed.is_empty() || trimmed.len() > LONGEST_NAME || harmless(trimmed) != trimmed {
-        let text = format!("a passkey's name has 1 to {LONGEST_NAME} bytes and no control characters");
-        return Err(NotAdded::new(Refusal::Malformed, text));
-    }
-    Ok(trimmed.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_short_and_act_on_no_terminal() {
-        assert_eq!(sound(" laptop ").unwrap(), "laptop");
-        assert_eq!(sound("grüner Schlüssel").unwrap(), "grüner Schlüssel");
-        for wrong in ["", "  ", "a\u{1b}[2J", "a\nb", "a\u{202e}b", &"x".repeat(65)] {
-            assert!(sound(wrong).is_err(), "{wrong:?}");
-        }
-    }
 }

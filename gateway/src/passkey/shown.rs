@@ -24,6 +24,13 @@ pub enum Purpose {
         /// What it will be called.
         name: String,
     },
+    /// To register the first one, with which an invitation is taken up.
+    Enrol {
+        /// What it will be called.
+        name: String,
+    },
+    /// To confirm that a further machine is enrolled.
+    FurtherMachine,
 }
 
 /// All that one page needs.
@@ -31,7 +38,8 @@ pub enum Purpose {
 pub struct Shown {
     /// What for.
     pub purpose: Purpose,
-    /// Who, by the certificate that the client showed.
+    /// Who, by the certificate that the client showed or the invitation that
+    /// it proved.
     pub person: String,
     /// The page's own name.
     pub gateway: String,
@@ -68,6 +76,22 @@ impl Shown {
                 "The codes match: register a passkey",
                 "New passkey",
                 name.clone(),
+            ),
+            Purpose::Enrol { name } => (
+                "register",
+                "Enrol with a passkey",
+                "The codes match: register a passkey",
+                "Enrolment",
+                format!(
+                    "the machine of your terminal gets a key of this person, and this passkey ({name}) goes with it"
+                ),
+            ),
+            Purpose::FurtherMachine => (
+                "sign-in",
+                "Confirm a further machine",
+                "The codes match: use my passkey",
+                "Enrolment",
+                "the machine of your terminal gets a key of this person".to_owned(),
             ),
         };
         let elsewhere = if visitor == self.source {

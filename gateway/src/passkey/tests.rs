@@ -2,6 +2,7 @@
 
 mod direct;
 
+use super::soft::{PAGE, register_with, sign_with, token};
 use super::{
     Asked, LASTS, Purpose, Refused, RegistrationCeremony, RelyingParty, SignInCeremony, Verified, verify,
 };
@@ -10,19 +11,15 @@ use crate::fixture::Plant;
 use crate::names::Handle;
 use crate::office::Office;
 use crate::state::{
-    Import, KeyHash, Lock, MOST_PASSKEYS, PasskeyAcceptance, PasskeyUse, Person, PersonId, Standing,
-    StateError,
+    Import, KeyHash, Lock, MOST_PASSKEYS, NewPasskey, PasskeyAcceptance, PasskeyUse, Person, PersonId,
+    RegisteredPasskey, Standing, StateError,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
+use webauthn_authenticator_rs::AuthenticatorBackend;
 use webauthn_authenticator_rs::softtoken::SoftToken;
-use webauthn_authenticator_rs::{AuthenticatorBackend, WebauthnAuthenticator};
-use webauthn_rs::prelude::{CreationChallengeResponse, RequestChallengeResponse};
 use wire::Loopback;
-
-const PAGE: &str = "https://localhost:8443";
 
 /// A gateway with one person, and an authenticator in software.
 struct Desk {
@@ -39,25 +36,6 @@ fn asked(purpose: Purpose) -> Asked {
         source: [192, 0, 2, 7].into(),
         loopback: Loopback { port: 40123, nonce: [1; 16] },
     }
-}
-
-/// An authenticator that says it verified its user.
-fn token() -> SoftToken {
-    SoftToken::new(true).unwrap().0
-}
-
-fn register_with(token: &mut impl AuthenticatorBackend, origin: &str, options: &str) -> String {
-    let options: CreationChallengeResponse =
-        serde_json::from_value(json!({ "publicKey": serde_json::from_str::<Value>(options).unwrap() }))
-            .unwrap();
-    serde_json::to_string(&token.do_registration(Url::parse(origin).unwrap(), options).unwrap()).unwrap()
-}
-
-fn sign_with(token: &mut impl AuthenticatorBackend, origin: &str, options: &str) -> String {
-    let options: RequestChallengeResponse =
-        serde_json::from_value(json!({ "publicKey": serde_json::from_str::<Value>(options).unwrap() }))
-            .unwrap();
-    serde_json::to_string(&token.do_authentication(Url::parse(origin).unwrap(), options).unwrap()).unwrap()
 }
 
 /// The same options, asking for less.
@@ -97,8 +75,13 @@ impl Desk {
     fn register(&self, token: &mut impl AuthenticatorBackend, name: &str) {
         let ceremony = self.begin_registration(name);
         let answer = register_with(token, PAGE, &ceremony.options);
-        let new = ceremony.judge(self.party(), &self.record(), &answer).unwrap();
+        let new = self.owned(ceremony.judge(self.party(), &answer).unwrap());
         self.office.state.add_passkey(&new, self.office.clock.wall()).unwrap();
+    }
+
+    fn owned(&self, passkey: RegisteredPasskey) -> NewPasskey {
+        let owner = self.record();
+        NewPasskey { person: owner.id, factors: owner.factors, passkey }
     }
 
     fn begin(&self) -> SignInCeremony {
@@ -187,7 +170,7 @@ fn an_answer_counts_for_two_minutes() {
     let registration = desk.begin_registration("late");
     let answer = register_with(&mut token_of_another(), PAGE, &registration.options);
     desk.plant.clock.advance(LASTS);
-    let refused = registration.judge(desk.party(), &desk.record(), &answer).unwrap_err();
+    let refused = registration.judge(desk.party(), &answer).unwrap_err();
     assert_eq!(refused, Refused::TooLate);
 }
 
@@ -212,7 +195,7 @@ fn an_answer_from_another_origin_is_refused() {
         assert!(wrong(&refused), "{origin}: {refused}");
         let registration = desk.begin_registration("other");
         let answer = register_with(&mut token_of_another(), origin, &registration.options);
-        let refused = registration.judge(desk.party(), &desk.record(), &answer).unwrap_err();
+        let refused = registration.judge(desk.party(), &answer).unwrap_err();
         assert!(wrong(&refused), "{origin}: {refused}");
     }
 }
@@ -236,7 +219,7 @@ fn without_user_verification_nothing_is_accepted() {
     let registration = desk.begin_registration("lax");
     let mut other = SoftToken::new(false).unwrap().0;
     let answer = register_with(&mut other, PAGE, &without_verification(&registration.options));
-    let refused = registration.judge(desk.party(), &desk.record(), &answer).unwrap_err();
+    let refused = registration.judge(desk.party(), &answer).unwrap_err();
     assert_eq!(refused, Refused::Wrong(UNVERIFIED.to_owned()));
 }
 
@@ -388,9 +371,9 @@ fn a_passkey_is_registered_once_under_one_name_and_nobody_has_many() {
     let ceremony = desk.begin_registration("again");
     assert!(ceremony.options.contains("excludeCredentials"), "{}", ceremony.options);
     let answer = register_with(&mut token(), PAGE, &ceremony.options);
-    let mut new = ceremony.judge(desk.party(), &desk.record(), &answer).unwrap();
+    let mut new = desk.owned(ceremony.judge(desk.party(), &answer).unwrap());
     let kept = desk.office.state.passkeys(desk.person).unwrap().remove(0);
-    new.name = "laptop".to_owned();
+    new.passkey.name = "laptop".to_owned();
     let taken = desk.office.state.add_passkey(&new, now).unwrap_err();
     assert!(matches!(taken, StateError::PasskeyNameTaken(_)), "{taken}");
     // Somebody else can't have it either.
@@ -399,12 +382,12 @@ fn a_passkey_is_registered_once_under_one_name_and_nobody_has_many() {
     desk.office.state.import_person(&import, now).unwrap();
     let other = desk.office.state.person_by_key(&key).unwrap().unwrap().id;
     let mut stolen = new.clone();
-    (stolen.person, stolen.credential) = (other, kept.credential);
+    (stolen.person, stolen.passkey.credential) = (other, kept.credential);
     assert!(matches!(desk.office.state.add_passkey(&stolen, now), Err(StateError::PasskeyKnown)));
     for number in 1..MOST_PASSKEYS {
         desk.register(&mut token(), &format!("key {number}"));
     }
-    new.name = "one too many".to_owned();
+    new.passkey.name = "one too many".to_owned();
     assert!(matches!(desk.office.state.add_passkey(&new, now), Err(StateError::TooManyPasskeys)));
     assert_ne!(
         desk.office.state.user_handle(desk.person, [4; 16]).unwrap(),
@@ -422,9 +405,8 @@ fn a_reset_takes_passkeys_too_and_what_was_begun_before_it_adds_none() {
     let answer = sign_with(&mut token, PAGE, &sign_in.options);
     let registration = desk.begin_registration("late");
     let late = register_with(&mut token_of_another(), PAGE, &registration.options);
-    let before = desk.record();
-    let new = registration.judge(desk.party(), &before, &late).unwrap();
-    let handle = before.handle.clone();
+    let new = desk.owned(registration.judge(desk.party(), &late).unwrap());
+    let handle = desk.record().handle;
     desk.office.state.remove_factors(&handle).unwrap();
     assert!(desk.office.state.passkeys(desk.person).unwrap().is_empty());
     assert_eq!(desk.refusal(Some(sign_in), &answer), Refused::Gone);

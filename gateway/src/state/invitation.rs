@@ -1,10 +1,11 @@
 //! Invitations, and what an enrolment stores all at once.
 
-use super::{FactorEpoch, PersonId, Standing};
+use super::{FactorEpoch, FactorPresence, PasskeyRecord, PersonId, RegisteredPasskey, Standing};
 use crate::factor::Seed;
 use crate::names::Handle;
 use crate::state::CertificateRow;
 use jiff::Timestamp;
+use std::fmt;
 use wire::enrolment::{InvitationId, StoredSecret};
 
 /// A new invitation.
@@ -61,18 +62,31 @@ pub struct KnownInvitee {
     pub held: HeldFactors,
     /// and the epoch of these.
     pub factors: FactorEpoch,
+    /// What authenticators know them by, if they ever had a passkey.
+    pub user_handle: Option<[u8; 16]>,
 }
 
 /// The second factors that an invited person has already. A token never
 /// replaces one, of whatever kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeldFactors {
-    /// None at all.
-    None,
-    /// A seed, and perhaps passkeys.
-    Totp,
-    /// Passkeys and no seed.
-    PasskeysAlone,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldFactors {
+    /// Whether there is a seed for codes.
+    pub seed: FactorPresence,
+    /// The passkeys of all relying parties.
+    pub passkeys: Vec<PasskeyRecord>,
+}
+
+impl HeldFactors {
+    /// Whether there is none at all.
+    pub fn are_none(&self) -> bool {
+        self.seed == FactorPresence::None && self.passkeys.is_empty()
+    }
+
+    /// Whether there is a passkey of this relying party; where there is no
+    /// relying party, none can be of it.
+    pub fn has_passkey_of(&self, relying_party: Option<&str>) -> bool {
+        self.passkeys.iter().any(|passkey| Some(passkey.relying_party.as_str()) == relying_party)
+    }
 }
 
 /// What an enrolment binds together, in one transaction.
@@ -86,20 +100,50 @@ pub struct Enrolment {
     pub certificate: CertificateRow,
 }
 
-/// A second factor of which a code was seen.
+/// A second factor that was seen to work.
 #[derive(Debug)]
 pub enum ConfirmedFactor {
-    /// A new one; the step of the code that confirmed it is used up.
+    /// New codes; the step of the code that confirmed them is used up.
     NewTotp {
-        /// Its seed.
+        /// Their seed.
         seed: Seed,
         /// The step.
         step: u64,
     },
-    /// The one that the person has.
-    Known {
+    /// A new passkey.
+    NewPasskey {
+        /// The passkey.
+        passkey: RegisteredPasskey,
+        /// What the authenticator was told to know the person by.
+        user_handle: [u8; 16],
+    },
+    /// A code of the seed that the person has.
+    KnownTotp {
         /// The epoch under which it was shown: one that was reset since then
         /// was not.
         factors: FactorEpoch,
+        /// Whoever has a passkey of this relying party has to show that one.
+        relying_party: Option<String>,
     },
+    /// An assertion of a passkey that the person has.
+    KnownPasskey {
+        /// The epoch under which it was shown.
+        factors: FactorEpoch,
+        /// What the passkey is called.
+        name: String,
+    },
+}
+
+impl fmt::Display for ConfirmedFactor {
+    /// For the event: which factor, and what it was bound or confirmed by.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewTotp { .. } => formatter.write_str("codes set up under the invitation"),
+            Self::NewPasskey { passkey, .. } => {
+                write!(formatter, "passkey {} registered under the invitation", passkey.name)
+            }
+            Self::KnownTotp { .. } => formatter.write_str("confirmed by a code"),
+            Self::KnownPasskey { name, .. } => write!(formatter, "confirmed by passkey {name}"),
+        }
+    }
 }

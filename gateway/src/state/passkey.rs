@@ -39,13 +39,20 @@ pub struct PasskeyRecord {
     pub last_used: Option<Timestamp>,
 }
 
-/// A passkey that was just registered.
+/// A registered passkey and who gets it.
 #[derive(Debug, Clone)]
 pub struct NewPasskey {
     /// Whose it is.
     pub person: PersonId,
     /// The epoch of the factors under which it was registered.
     pub factors: FactorEpoch,
+    /// The passkey itself.
+    pub passkey: RegisteredPasskey,
+}
+
+/// A passkey that was just registered, by whomever.
+#[derive(Debug, Clone)]
+pub struct RegisteredPasskey {
     /// The authenticator's id of it.
     pub credential: CredentialId,
     /// What its owner calls it.

@@ -109,11 +109,27 @@ impl SqliteState {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
+        self.run(work, |transaction| transaction.commit())
+    }
+
+    /// Runs a transaction to see whether it can be done, and undoes it.
+    fn rehearse(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        self.run(work, |transaction| transaction.rollback())
+    }
+
+    fn run<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
+        end: impl FnOnce(Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<T, StateError> {
         // A panic inside a transaction rolls it back: the connection is usable.
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let answer = work(&transaction)?;
-        transaction.commit()?;
+        end(transaction)?;
         Ok(answer)
     }
 }
@@ -165,6 +181,10 @@ impl State for SqliteState {
 
     fn invitation(&self, id: InvitationId, now: Timestamp) -> Result<Option<OpenInvitation>, StateError> {
         self.transact(|transaction| invitations::open(transaction, id, now))
+    }
+
+    fn may_enrol(&self, enrolment: &Enrolment, now: Timestamp) -> Result<(), StateError> {
+        self.rehearse(|transaction| invitations::enrol(transaction, &self.vault, enrolment, now).map(drop))
     }
 
     fn enrol(&self, enrolment: &Enrolment, now: Timestamp) -> Result<Handle, StateError> {

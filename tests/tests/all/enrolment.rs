@@ -71,7 +71,11 @@ impl Applicant {
 fn declined(said: &Said) -> Option<Declined> {
     match said {
         Said::Declined { why, .. } => Some(*why),
-        Said::Welcome { .. } | Said::Totp { .. } | Said::ProveKnown | Said::Enrolled { .. } => None,
+        Said::Welcome { .. }
+        | Said::Totp { .. }
+        | Said::ProveKnown
+        | Said::Enrolled { .. }
+        | Said::PasskeyPage { .. } => None,
     }
 }
 

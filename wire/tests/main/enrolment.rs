@@ -3,9 +3,10 @@
 use bytes::BytesMut;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use wire::enrolment::{Answer, Ask, Declined, FactorChoice, InvitationId, Proof};
+use wire::enrolment::{AFTER_PROOF, Answer, Ask, Declined, FactorChoice, InvitationId, Proof};
 use wire::{
-    AFTER_SIGN_IN, BEFORE_SIGN_IN, Code, Der, LONGEST_DER, Message, PREFIX, WireError, decode, encode,
+    AFTER_SIGN_IN, BEFORE_SIGN_IN, Code, Der, LONGEST_DER, LONGEST_REGISTRATION, Loopback, Message, PREFIX,
+    WireError, decode, encode,
 };
 
 /// Compares the message's bytes with `pinned` (blanks are for the reader) and reads them back.
@@ -33,7 +34,18 @@ fn what_the_client_says() {
     pin(&hello, "34000000 00 01 01 67 I P");
     pin(&Ask::Apply { request: der(&[0x30, 0]), factor: FactorChoice::NewTotp }, "05000000 01 02 3000 00");
     pin(&Ask::Apply { request: der(&[0x30, 0]), factor: FactorChoice::KnownTotp }, "05000000 01 02 3000 01");
+    pin(&Ask::Apply { request: der(&[0x30, 0]), factor: FactorChoice::NewPasskey }, "05000000 01 02 3000 02");
+    pin(
+        &Ask::Apply { request: der(&[0x30, 0]), factor: FactorChoice::KnownPasskey },
+        "05000000 01 02 3000 03",
+    );
     pin(&Ask::Code { code: Code::parse("123456").unwrap() }, "08000000 02 06 313233343536");
+    // A port is a number in LEB128, as all numbers are: 0xb5bf.
+    let loopback = Loopback { port: 46527, nonce: [0xa1; 16] };
+    pin(&Ask::BeginRegistration { loopback, name: "n".into() }, "16000000 03 bfeb02 I 01 6e");
+    pin(&Ask::Registration { json: "{}".into() }, "04000000 04 02 7b7d");
+    pin(&Ask::BeginPasskey { loopback }, "14000000 05 bfeb02 I");
+    pin(&Ask::Assertion { json: "{}".into() }, "04000000 06 02 7b7d");
 }
 
 #[test]
@@ -52,6 +64,8 @@ fn what_the_gateway_says() {
     pin(&enrolled, "0e000000 03 01 01 01 01 02 0203 03 673a31 01 67");
     let declined = Answer::Declined { why: Declined::Factor, text: "no".into(), tries_left: Some(2) };
     pin(&declined, "07000000 04 06 02 6e6f 01 02");
+    let page = Answer::PasskeyPage { url: "u".into(), code: "c".into(), within_s: 120 };
+    pin(&page, "06000000 05 01 75 01 63 78");
 }
 
 #[test]
@@ -73,6 +87,15 @@ fn a_request_over_its_bound_is_refused() {
     let apply = Ask::Apply { request: der(&[0; LONGEST_DER]), factor: FactorChoice::NewTotp };
     let mut bytes = BytesMut::from(&encode(&apply).unwrap()[..]);
     assert_eq!(decode::<Ask>(&mut bytes, BEFORE_SIGN_IN), Ok(Some(apply)));
+}
+
+#[test]
+fn the_longest_registration_fits_behind_a_proven_token_and_no_longer_one() {
+    let registration = Ask::Registration { json: "x".repeat(LONGEST_REGISTRATION) };
+    let bytes = BytesMut::from(&encode(&registration).unwrap()[..]);
+    assert_eq!(decode::<Ask>(&mut bytes.clone(), AFTER_PROOF), Ok(Some(registration)));
+    assert!(decode::<Ask>(&mut bytes.clone(), BEFORE_SIGN_IN).is_err(), "a stranger sends no such thing");
+    assert!(encode(&Ask::Registration { json: "x".repeat(LONGEST_REGISTRATION + 1) }).is_err());
 }
 
 proptest! {

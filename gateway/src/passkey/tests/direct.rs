@@ -28,7 +28,7 @@ impl Desk {
     fn register_directly(&self, token: &mut impl AuthenticatorBackend, name: &str) {
         let ceremony = self.begin_direct_registration(name);
         let answer = register_with(token, &caller(PAGE, &OURS), &ceremony.options);
-        let new = ceremony.judge(self.party(), &self.record(), &answer).unwrap();
+        let new = self.owned(ceremony.judge(self.party(), &answer).unwrap());
         self.office.state.add_passkey(&new, self.office.clock.wall()).unwrap();
     }
 }
@@ -69,7 +69,7 @@ fn what_does_not_name_this_connection_is_refused() {
         assert_eq!(desk.refusal(Some(ceremony), &answer), Refused::NotForThisConnection, "{caller}");
         let registration = desk.begin_direct_registration("other");
         let answer = register_with(&mut token_of_another(), &caller, &registration.options);
-        let refused = registration.judge(desk.party(), &desk.record(), &answer).unwrap_err();
+        let refused = registration.judge(desk.party(), &answer).unwrap_err();
         assert_eq!(refused, Refused::NotForThisConnection, "{caller}");
         desk.office.state.unlock_person(&Handle::parse("tech-1@vendor-a").unwrap()).unwrap();
     }
@@ -115,10 +115,10 @@ fn an_answer_of_one_way_is_none_of_the_other() {
     assert_eq!(desk.refusal(Some(direct), &answer), Refused::NotForThisConnection);
     let (page, direct) = (desk.begin_registration("page"), desk.begin_direct_registration("direct"));
     let answer = register_with(&mut token_of_another(), &caller(PAGE, &OURS), &page.options);
-    let refused = page.judge(desk.party(), &desk.record(), &answer).unwrap_err();
+    let refused = page.judge(desk.party(), &answer).unwrap_err();
     assert_eq!(refused, Refused::NotFromThePage);
     let answer = register_with(&mut token_of_another(), PAGE, &direct.options);
-    let refused = direct.judge(desk.party(), &desk.record(), &answer).unwrap_err();
+    let refused = direct.judge(desk.party(), &answer).unwrap_err();
     assert_eq!(refused, Refused::NotForThisConnection);
 }
 
@@ -143,7 +143,7 @@ fn a_direct_answer_counts_for_two_minutes_with_a_user_and_a_counter_that_grows()
     let registration = desk.begin_direct_registration("lax");
     let mut lax = SoftToken::new(false).unwrap().0;
     let answer = register_with(&mut lax, &ours, &without_verification(&registration.options));
-    let refused = registration.judge(desk.party(), &desk.record(), &answer).unwrap_err();
+    let refused = registration.judge(desk.party(), &answer).unwrap_err();
     assert_eq!(refused, Refused::Wrong(UNVERIFIED.to_owned()));
 }
 

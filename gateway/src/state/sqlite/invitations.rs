@@ -1,10 +1,10 @@
 //! Invitations and the one transaction that enrols.
 
-use super::{certificates, handle, people, time};
+use super::{certificates, handle, passkeys, people, time};
 use crate::names::Handle;
 use crate::state::{
     Change, ConfirmedFactor, Enrolment, FactorPresence, HeldFactors, Invitation, InvitationRecord,
-    KnownInvitee, OpenInvitation, Person, Standing, StateError, Vault,
+    KnownInvitee, NewPasskey, OpenInvitation, Person, Standing, StateError, Vault,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -91,12 +91,15 @@ pub(super) fn open(
 }
 
 fn invitee(transaction: &Transaction<'_>, person: &Person) -> Result<KnownInvitee, StateError> {
-    let held = match people::factor(transaction, person.id)? {
-        FactorPresence::Totp => HeldFactors::Totp,
-        FactorPresence::None if people::has_factor(transaction, person.id)? => HeldFactors::PasskeysAlone,
-        FactorPresence::None => HeldFactors::None,
-    };
-    Ok(KnownInvitee { id: person.id, standing: person.standing, held, factors: person.factors })
+    let seed = people::factor(transaction, person.id)?;
+    let passkeys = passkeys::of(transaction, person.id)?;
+    Ok(KnownInvitee {
+        id: person.id,
+        standing: person.standing,
+        held: HeldFactors { seed, passkeys },
+        factors: person.factors,
+        user_handle: passkeys::known_handle(transaction, person.id)?,
+    })
 }
 
 /// Uses the invitation up and stores person, key, factor and certificate, or
@@ -123,19 +126,7 @@ pub(super) fn enrol(
             invitee(transaction, &made.ok_or(StateError::Corrupt("new person"))?)?
         }
     };
-    match (&enrolment.factor, person.held) {
-        (ConfirmedFactor::NewTotp { seed, step }, HeldFactors::None) => {
-            people::store_seed(transaction, vault, person.id, seed, now)?;
-            people::use_up_step(transaction, person.id, *step)?;
-        }
-        (ConfirmedFactor::Known { factors }, HeldFactors::Totp) if *factors == person.factors => {}
-        // It was reset, or another one was made, while this one was asked for.
-        (ConfirmedFactor::NewTotp { .. }, HeldFactors::Totp | HeldFactors::PasskeysAlone)
-        | (
-            ConfirmedFactor::Known { .. },
-            HeldFactors::None | HeldFactors::Totp | HeldFactors::PasskeysAlone,
-        ) => return Err(over()),
-    }
+    take_factor(transaction, vault, &person, &enrolment.factor, now)?;
     people::add_key(transaction, person.id, &enrolment.certificate.key, now)?;
     certificates::add(transaction, person.id, &enrolment.certificate)?;
     let ended = transaction.execute(
@@ -143,4 +134,39 @@ pub(super) fn enrol(
         params![now.as_millisecond(), enrolment.invitation.0],
     )?;
     if ended == 1 { Ok(invitation.handle) } else { Err(over()) }
+}
+
+/// Stores a new factor, or sees that a known one still counts.
+fn take_factor(
+    transaction: &Transaction<'_>,
+    vault: &Vault,
+    person: &KnownInvitee,
+    factor: &ConfirmedFactor,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    // It was reset, or another one was made, while this one was asked for.
+    let over = || Err(StateError::InvitationOver);
+    match factor {
+        ConfirmedFactor::NewTotp { seed, step } if person.held.are_none() => {
+            people::store_seed(transaction, vault, person.id, seed, now)?;
+            people::use_up_step(transaction, person.id, *step)
+        }
+        ConfirmedFactor::NewPasskey { passkey, user_handle } if person.held.are_none() => {
+            if passkeys::user_handle(transaction, person.id, *user_handle)? != *user_handle {
+                return over();
+            }
+            let (factors, passkey) = (person.factors, passkey.clone());
+            passkeys::add(transaction, &NewPasskey { person: person.id, factors, passkey }, now)
+        }
+        ConfirmedFactor::NewTotp { .. } | ConfirmedFactor::NewPasskey { .. } => over(),
+        ConfirmedFactor::KnownTotp { factors, relying_party } => {
+            let there = *factors == person.factors && person.held.seed == FactorPresence::Totp;
+            let suffices = !person.held.has_passkey_of(relying_party.as_deref());
+            if there && suffices { Ok(()) } else { over() }
+        }
+        ConfirmedFactor::KnownPasskey { factors, name: _ } => {
+            let there = *factors == person.factors && !person.held.passkeys.is_empty();
+            if there { Ok(()) } else { over() }
+        }
+    }
 }

@@ -21,6 +21,7 @@ pub(super) fn of(transaction: &Transaction<'_>, person: PersonId) -> Result<Vec<
 }
 
 pub(super) fn add(transaction: &Transaction<'_>, new: &NewPasskey, now: Timestamp) -> Result<(), StateError> {
+    let passkey = &new.passkey;
     let owner = people::by_id(transaction, new.person)?;
     match owner.standing {
         Standing::Enabled if owner.factors == new.factors => {}
@@ -31,13 +32,13 @@ pub(super) fn add(transaction: &Transaction<'_>, new: &NewPasskey, now: Timestam
     if there.len() >= MOST_PASSKEYS {
         return Err(StateError::TooManyPasskeys);
     }
-    if there.iter().any(|passkey| passkey.name == new.name) {
-        return Err(StateError::PasskeyNameTaken(new.name.clone()));
+    if there.iter().any(|held| held.name == passkey.name) {
+        return Err(StateError::PasskeyNameTaken(passkey.name.clone()));
     }
     let known = transaction
         .query_row(
             "SELECT 1 FROM passkeys WHERE relying_party = ?1 AND credential = ?2",
-            params![new.relying_party, new.credential.0],
+            params![passkey.relying_party, passkey.credential.0],
             |_| Ok(()),
         )
         .optional()?;
@@ -48,12 +49,12 @@ pub(super) fn add(transaction: &Transaction<'_>, new: &NewPasskey, now: Timestam
         "INSERT INTO passkeys (relying_party, credential, person, name, public, counter, added)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
-            new.relying_party,
-            new.credential.0,
+            passkey.relying_party,
+            passkey.credential.0,
             new.person.0,
-            new.name,
-            new.public,
-            new.counter,
+            passkey.name,
+            passkey.public,
+            passkey.counter,
             now.as_millisecond()
         ],
     )?;
@@ -105,6 +106,17 @@ pub(super) fn accept(
     Ok(PasskeyAcceptance::Accepted { name })
 }
 
+/// The random bytes that authenticators know the person by, if they were
+/// drawn.
+pub(super) fn known_handle(
+    transaction: &Transaction<'_>,
+    person: PersonId,
+) -> Result<Option<[u8; 16]>, StateError> {
+    let query = "SELECT handle FROM user_handles WHERE person = ?1";
+    let stored = transaction.query_row(query, params![person.0], |row| row.get(0)).optional()?;
+    stored.map(|stored| bytes(stored, "user handle")).transpose()
+}
+
 pub(super) fn user_handle(
     transaction: &Transaction<'_>,
     person: PersonId,
@@ -114,8 +126,7 @@ pub(super) fn user_handle(
         "INSERT OR IGNORE INTO user_handles (person, handle) VALUES (?1, ?2)",
         params![person.0, fresh],
     )?;
-    let query = "SELECT handle FROM user_handles WHERE person = ?1";
-    bytes(transaction.query_row(query, params![person.0], |row| row.get(0))?, "user handle")
+    known_handle(transaction, person)?.ok_or(StateError::Corrupt("user handle"))
 }
 
 pub(super) fn decoy_key(
