@@ -25,6 +25,7 @@ use crate::key::NewKey;
 use crate::link::{Control, Link, Target};
 use crate::passphrase::Protection;
 use crate::pinned::Pinned;
+use crate::platform::Interrupt;
 use crate::profile::{Address, Profile, UsualFactor};
 use crate::screen::Screen;
 use crate::sign_in::clock_warning;
@@ -73,24 +74,38 @@ impl Enrolled {
 ///
 /// # Errors
 /// [`Problem::Refused`] with the gateway's words; [`Problem::Unreachable`] if another gateway than the token's
-/// answers, or none; [`Problem::Usage`] and [`Problem::Io`] for the files.
+/// answers, or none; [`Problem::Usage`] and [`Problem::Io`] for the files, and [`Problem::Usage`] if it is interrupted:
+/// then too nothing is left here.
 pub async fn enroll(wish: &Wish, screen: &mut Screen) -> Result<(), Problem> {
+    // Asked for before signals are caught: a prompt has to yield to them.
     let passphrase = match &wish.protection {
         Protection::FileAlone => None,
         Protection::Passphrase(from) => Some(from.choose()?),
     };
+    let mut interrupt =
+        Interrupt::catch().map_err(|source| Problem::Io { what: "signals".to_owned(), source })?;
+    tokio::select! {
+        done = uninterrupted(wish, passphrase.as_deref().map(String::as_str), screen) => done,
+        () = interrupt.wait() => Err(Problem::Usage(
+            "interrupted: nothing is left here, and the token is good for another try".to_owned(),
+        )),
+    }
+}
+
+async fn uninterrupted(wish: &Wish, passphrase: Option<&str>, screen: &mut Screen) -> Result<(), Problem> {
     let files = NewFiles::reserve(&wish.profile)?;
     wish.factor.prepare()?;
     let key = NewKey::generate()?;
-    files.write_key(&key.to_pem(passphrase.as_ref().map(|passphrase| passphrase.as_str()))?)?;
+    files.write_key(&key.to_pem(passphrase)?)?;
     let link = open(wish).await?;
     let mut talk: Talk = link.control().await?;
     let (person, factors) = greet(&link, &mut talk, &wish.token, screen).await?;
     let way = wish.factor.way(&factors, &person, screen).await?;
     talk.send(&Ask::Apply { request: key.request()?, factor: way.choice() }).await?;
     let enrolled = factor::take(&mut talk, &way, &person, screen).await?;
-    link.close().await;
+    // What came once is on the disk before anything else is waited for.
     let profile = files.complete(&enrolled, way.usual())?;
+    link.close().await;
     tell(&person, &profile, way.usual(), passphrase.is_some(), screen)
 }
 

@@ -126,6 +126,8 @@ struct Bound {
     endpoint: Endpoint,
     address: SocketAddr,
     stop: CancellationToken,
+    /// No invitation is open any more: whoever still looks for a factor is told.
+    over: CancellationToken,
     serving: JoinHandle<()>,
 }
 
@@ -166,6 +168,7 @@ async fn follow(office: &Arc<Office>, settings: &EnrolmentSettings, bound: &mut 
     });
     if open.is_empty() {
         if let Some(bound) = bound.take() {
+            bound.over.cancel();
             bound.close().await;
             tracing::info!("no invitation is open: the enrolment endpoint is closed");
         }
@@ -194,9 +197,9 @@ impl Bound {
         let udp = UdpSocket::bind(settings.listen)?;
         let address = udp.local_addr()?;
         let endpoint = Endpoint::new(udp, config)?;
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(Arc::clone(office), endpoint.clone(), stop.clone()));
-        Ok(Self { endpoint, address, stop, serving })
+        let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+        let serving = serve(Arc::clone(office), endpoint.clone(), stop.clone(), over.clone());
+        Ok(Self { endpoint, address, stop, over, serving: tokio::spawn(serving) })
     }
 
     /// Another certificate of the gateway holds from the next handshake on.
@@ -224,7 +227,7 @@ impl Bound {
 }
 
 /// Takes connections until told to stop, then waits for those that are there.
-async fn serve(office: Arc<Office>, endpoint: Endpoint, stop: CancellationToken) {
+async fn serve(office: Arc<Office>, endpoint: Endpoint, stop: CancellationToken, over: CancellationToken) {
     let places = Places::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS);
     let mut visits = JoinSet::new();
     loop {
@@ -233,7 +236,7 @@ async fn serve(office: Arc<Office>, endpoint: Endpoint, stop: CancellationToken)
             Some(_) = visits.join_next() => {}
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
-                let_in(&office, &places, incoming, &mut visits);
+                let_in(&office, &places, incoming, &over, &mut visits);
             }
         }
     }
@@ -241,7 +244,13 @@ async fn serve(office: Arc<Office>, endpoint: Endpoint, stop: CancellationToken)
     while visits.join_next().await.is_some() {}
 }
 
-fn let_in(office: &Arc<Office>, places: &Places, incoming: Incoming, visits: &mut JoinSet<()>) {
+fn let_in(
+    office: &Arc<Office>,
+    places: &Places,
+    incoming: Incoming,
+    over: &CancellationToken,
+    visits: &mut JoinSet<()>,
+) {
     if !incoming.is_validated() {
         // Stateless, so a forged source address costs us one datagram.
         if incoming.retry().is_err() {
@@ -251,9 +260,9 @@ fn let_in(office: &Arc<Office>, places: &Places, incoming: Incoming, visits: &mu
     }
     match places.take(incoming.remote_address().ip()) {
         Ok(place) => {
-            let office = Arc::clone(office);
+            let (office, over) = (Arc::clone(office), over.clone());
             visits.spawn(async move {
-                visit::visit(&office, incoming).await;
+                visit::visit(&office, incoming, over).await;
                 drop(place);
             });
         }

@@ -122,7 +122,7 @@ async fn known_totp(
 }
 
 async fn code(talk: &mut Talk) -> Result<Code, Broken> {
-    match talk.hear().await? {
+    match talk.hear_invited().await? {
         Ask::Code { code } => Ok(code),
         Ask::Hello { .. }
         | Ask::Apply { .. }

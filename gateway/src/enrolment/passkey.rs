@@ -32,7 +32,9 @@ pub(super) async fn new(
     talk: &mut Talk,
     invited: &Invited,
 ) -> Result<ConfirmedFactor, Broken> {
-    let Ask::BeginRegistration { loopback, name } = talk.hear().await? else { return Err(Broken::Malformed) };
+    let Ask::BeginRegistration { loopback, name } = talk.hear_invited().await? else {
+        return Err(Broken::Malformed);
+    };
     let name = sound_name(&name).map_err(|why| invited.explained(office, Declined::Passkey, &why))?;
     let party = party(office)?;
     let asked = asked(invited, loopback, Purpose::Enrol { name: name.clone() })?;
@@ -61,7 +63,7 @@ pub(super) async fn known(
     known: &KnownInvitee,
     key: &RequestedKey,
 ) -> Result<ConfirmedFactor, Broken> {
-    let Ask::BeginPasskey { loopback } = talk.hear().await? else { return Err(Broken::Malformed) };
+    let Ask::BeginPasskey { loopback } = talk.hear_invited().await? else { return Err(Broken::Malformed) };
     let party = party(office)?;
     let asked = asked(invited, loopback, Purpose::FurtherMachine)?;
     let key = KeyHash::of(&key.subject_public_key_info());

@@ -3,6 +3,7 @@
 use crate::quic::{Connection, Lost, ReceiveStream, SendStream};
 use bytes::BytesMut;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use wire::enrolment::{AFTER_PROOF, Answer, Ask, Declined};
 
 /// How long a client may take to take the last words, and to leave.
@@ -17,6 +18,9 @@ pub(super) enum Broken {
     /// A message broke the protocol.
     #[error("the client broke the protocol")]
     Malformed,
+    /// No invitation is open any more.
+    #[error("no invitation is open any more")]
+    Over,
     /// It is refused.
     #[error("{0}")]
     Declined(Declined),
@@ -32,6 +36,7 @@ impl Broken {
         let (why, text) = match self {
             Self::Lost(_) => return None,
             Self::Malformed => (Declined::Malformed, Declined::Malformed.sentence()),
+            Self::Over => (Declined::Ended, Declined::Ended.sentence()),
             Self::Declined(why) => (*why, why.sentence()),
             Self::Explained(why, text) => (*why, text.as_str()),
         };
@@ -46,13 +51,15 @@ pub(super) struct Talk {
     sender: SendStream,
     receiver: ReceiveStream,
     buffered: BytesMut,
+    /// Cancelled when no invitation is open any more.
+    over: CancellationToken,
 }
 
 impl Talk {
     /// Waits for the client to open its stream.
-    pub(super) async fn open(connection: Connection) -> Result<Self, Lost> {
+    pub(super) async fn open(connection: Connection, over: CancellationToken) -> Result<Self, Lost> {
         let (sender, receiver) = connection.accept_stream().await?;
-        Ok(Self { connection, sender, receiver, buffered: BytesMut::new() })
+        Ok(Self { connection, sender, receiver, buffered: BytesMut::new(), over })
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -64,9 +71,14 @@ impl Talk {
         self.hear_within(wire::BEFORE_SIGN_IN).await
     }
 
-    /// The next message of a client whose token was proven; it may be longer.
+    /// The next message of a client whose token was proven. It may be longer,
+    /// and is not waited for once nothing can come of it.
     pub(super) async fn hear_invited(&mut self) -> Result<Ask, Broken> {
-        self.hear_within(AFTER_PROOF).await
+        let over = self.over.clone();
+        tokio::select! {
+            () = over.cancelled() => Err(Broken::Over),
+            heard = self.hear_within(AFTER_PROOF) => heard,
+        }
     }
 
     async fn hear_within(&mut self, bound: usize) -> Result<Ask, Broken> {

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use wire::Der;
 use wire::enrolment::{Answer, Ask, Declined, EXPORTER_LABEL, InvitationId, Proof, VERSION};
 
@@ -37,13 +38,13 @@ pub(super) struct Invited {
 }
 
 /// Serves one connection from its first packet to its end.
-pub(super) async fn visit(office: &Arc<Office>, incoming: Incoming) {
+pub(super) async fn visit(office: &Arc<Office>, incoming: Incoming, over: CancellationToken) {
     let handshake = timeout(office.config.limits.handshake_deadline, incoming.handshake());
     let Ok(Ok(connection)) = handshake.await else {
         return office.audit.stranger("enrolment handshake failed");
     };
     let source = connection.remote_address();
-    let Ok(Ok(mut talk)) = timeout(PROVEN_WITHIN, Talk::open(connection)).await else {
+    let Ok(Ok(mut talk)) = timeout(PROVEN_WITHIN, Talk::open(connection, over)).await else {
         return office.audit.stranger("enrolment not begun");
     };
     if let Err(broken) = enrol(office, &mut talk, source).await {
@@ -70,7 +71,11 @@ async fn enrol(office: &Arc<Office>, talk: &mut Talk, source: SocketAddr) -> Res
         }
     };
     let completed = timeout(COMPLETED_WITHIN, complete(office, talk, &invited)).await;
-    completed.unwrap_or_else(|_| Err(invited.refused(office, Declined::TimedOut)))
+    match completed {
+        Ok(Err(Broken::Over)) => Err(invited.refused(office, Declined::Ended)),
+        Ok(completed) => completed,
+        Err(_) => Err(invited.refused(office, Declined::TimedOut)),
+    }
 }
 
 /// The token's secret, proven by what the client could only make with it and
@@ -122,7 +127,9 @@ async fn complete(office: &Arc<Office>, talk: &mut Talk, invited: &Invited) -> R
         factors,
     })
     .await?;
-    let Ask::Apply { request, factor: choice } = talk.hear().await? else { return Err(Broken::Malformed) };
+    let Ask::Apply { request, factor: choice } = talk.hear_invited().await? else {
+        return Err(Broken::Malformed);
+    };
     let key = RequestedKey::read(request.as_bytes()).map_err(|error| {
         match invited.note(office, &error.to_string()) {
             Ok(()) => Broken::Declined(Declined::Request),

@@ -25,18 +25,18 @@ fn workshop(plc: &Plc) -> Workshop {
     workshop
 }
 
-fn token(file: &Path) -> Token {
+pub(crate) fn token(file: &Path) -> Token {
     Token::parse(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
 /// A client of the enrolment endpoint that a test leads.
-struct Applicant {
+pub(crate) struct Applicant {
     link: Link,
-    talk: Control<Ask, Said>,
+    pub(crate) talk: Control<Ask, Said>,
 }
 
 impl Applicant {
-    async fn open(token: &Token) -> Self {
+    pub(crate) async fn open(token: &Token) -> Self {
         let gateway = Address::parse(token.address()).unwrap();
         let tls = Pinned::new(token.fingerprint).tls(ALPN).unwrap();
         let target =
@@ -57,18 +57,30 @@ impl Applicant {
         self.talk.answer().await.unwrap()
     }
 
-    /// As far as the gateway has judged a request for a certificate.
-    async fn apply(token: &Token, request: Vec<u8>) -> Said {
+    /// As far as the gateway has judged the token.
+    pub(crate) async fn welcomed(token: &Token) -> (Self, Said) {
         let mut applicant = Self::open(token).await;
         let proof = applicant.proof(&token.secret);
-        assert!(matches!(applicant.hello(token, proof).await, Said::Welcome { .. }));
-        let request = Der::new(request).unwrap();
-        applicant.talk.send(&Ask::Apply { request, factor: FactorChoice::NewTotp }).await.unwrap();
+        let said = applicant.hello(token, proof).await;
+        (applicant, said)
+    }
+
+    /// As far as the gateway has judged a request for a certificate.
+    async fn apply(token: &Token, request: Vec<u8>) -> Said {
+        let (mut applicant, said) = Self::welcomed(token).await;
+        assert!(matches!(said, Said::Welcome { .. }), "{said:?}");
+        applicant.request(request, FactorChoice::NewTotp).await;
         applicant.talk.answer().await.unwrap()
+    }
+
+    /// Asks for a certificate and names a factor.
+    pub(crate) async fn request(&mut self, request: Vec<u8>, factor: FactorChoice) {
+        let request = Der::new(request).unwrap();
+        self.talk.send(&Ask::Apply { request, factor }).await.unwrap();
     }
 }
 
-fn declined(said: &Said) -> Option<Declined> {
+pub(crate) fn declined(said: &Said) -> Option<Declined> {
     match said {
         Said::Declined { why, .. } => Some(*why),
         Said::Welcome { .. }
@@ -79,7 +91,14 @@ fn declined(said: &Said) -> Option<Declined> {
     }
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+/// A request for a certificate with that name in it.
+pub(crate) fn request(key: &rcgen::KeyPair, name: &str) -> Vec<u8> {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.serialize_request(key).unwrap().der().to_vec()
+}
+
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("in time") })
 }
@@ -228,11 +247,6 @@ fn a_request_is_taken_for_its_key_alone() {
     let workshop = workshop(&plc);
     let gateway = Gateway::ready(&workshop).unwrap();
     let invitation = token(&gateway.invite(TECHNICIAN).unwrap());
-    let request = |key: &rcgen::KeyPair, name: &str| {
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params.serialize_request(key).unwrap().der().to_vec()
-    };
     let sound = rcgen::KeyPair::generate().unwrap();
     let weak = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
     let mut bent = request(&sound, "x");

@@ -9,4 +9,5 @@ mod attacks;
 mod browser;
 mod ceremonies;
 mod chromium;
+mod enrolling;
 mod site;

@@ -11,7 +11,7 @@ use tests::{
 };
 
 /// Reading is for everybody, writing for who came with a passkey.
-const RULES: &str = "\
+pub(crate) const RULES: &str = "\
 p, role:press-service, zone:press, modbus:read, , allow
 p, role:press-service, zone:press, modbus:write:holding[100-199], mfa:webauthn, allow
 g, person:tech-1@vendor-a, role:press-service

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::atomic::{AtomicU8, Ordering},
 };
 use tests::{
@@ -59,6 +60,12 @@ pub(crate) fn start(technician: &Technician, words: &[&str]) -> Process {
 pub(crate) fn start_adding(technician: &Technician, name: &str) -> Process {
     let mut command = technician.client(&["factor", "add", "--name", name, "--no-browser", "--totp-file"]);
     Process::start("gatehouse factor add", command.arg(&technician.seed)).unwrap()
+}
+
+/// Starts an enrolment with a passkey.
+pub(crate) fn start_enrolling(technician: &Technician, invitation: &Path, words: &[&str]) -> Process {
+    let mut command = technician.client(&["enroll", "--passkey", "--no-browser", "--token-file"]);
+    Process::start("gatehouse enroll", command.arg(invitation).args(words)).unwrap()
 }
 
 /// The client's connection once it listens.
