@@ -4,7 +4,7 @@
 //! by itself. What it never does: it holds up nothing else; whoever does not answer is told the rest by the gateway.
 //!
 //! Order of events: [`Again::ask`]; [`Again::next`] gives what is to be sent, for a passkey first the wish for a page,
-//! which [`Again::page`] takes, and then what it handed over; [`Again::another`] if it was refused, [`Again::over`] if it
+//! which [`Again::page`] takes, or for the options, which [`Again::options`] takes, and then what was answered; [`Again::another`] if it was refused, [`Again::over`] if it
 //! was accepted.
 
 use std::fmt;
@@ -19,8 +19,10 @@ use wire::{Code, Factor, ToGateway};
 use zeroize::Zeroizing;
 
 use crate::Problem;
+use crate::direct::{Machine, Options, Step, Working};
 use crate::hand_over::{HandOver, HandedOver};
-use crate::passkey::{self, Browser};
+use crate::link::Control;
+use crate::passkey::{self, Answered, Browser, Through};
 use crate::screen::Screen;
 use crate::sign_in::{Means, from_seed};
 
@@ -29,6 +31,18 @@ const LONGEST_LINE: u64 = 64;
 /// How many typed lines may wait.
 const MOST_LINES: usize = 4;
 
+/// How long after an authenticator of this machine failed it is asked once more.
+const ONCE_MORE: Duration = Duration::from_secs(10);
+
+/// What is next.
+#[derive(Debug)]
+pub enum Next {
+    /// To be sent.
+    Send(ToGateway),
+    /// To be shown.
+    Say(String),
+}
+
 /// What is being answered.
 #[derive(Debug)]
 pub struct Again<'a> {
@@ -36,16 +50,17 @@ pub struct Again<'a> {
     /// The targets that a page names.
     wanted: Vec<String>,
     /// Which factor the gateway takes.
-    way: Way,
+    way: Way<'a>,
     stage: Stage,
     /// What the person types; the reader is started with the first question.
     typed: Option<mpsc::Receiver<Zeroizing<String>>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+#[derive(Clone, Copy, Debug)]
+enum Way<'a> {
     Code,
-    Passkey(Browser),
+    Page(Browser),
+    Machine(&'a Machine),
 }
 
 enum Stage {
@@ -57,8 +72,12 @@ enum Stage {
     Page(HandOver),
     /// The page is open.
     Open(Pin<Box<dyn Future<Output = HandedOver>>>),
-    /// An answer was given, and the gateway has not said what it is worth. The browser may still be reading our thanks.
-    Answered { _thanks: Option<HandedOver> },
+    /// The options were asked for.
+    Options,
+    /// An authenticator of this machine is at work.
+    Working(Working),
+    /// An answer was given, and the gateway has not said what it is worth.
+    Answered { _given: Option<Answered> },
 }
 
 impl fmt::Debug for Stage {
@@ -68,6 +87,8 @@ impl fmt::Debug for Stage {
             Self::Asked(_) => "Asked",
             Self::Page(_) => "Page",
             Self::Open(_) => "Open",
+            Self::Options => "Options",
+            Self::Working(_) => "Working",
             Self::Answered { .. } => "Answered",
         })
     }
@@ -90,13 +111,16 @@ impl<'a> Again<'a> {
     pub fn ask(&mut self, factors: &[Factor]) -> &'static str {
         self.stage = Stage::Asked(Instant::now());
         self.way = match self.means {
-            Means::Prompt(browser) | Means::Passkey(browser) if factors.contains(&Factor::Webauthn) => {
-                Way::Passkey(*browser)
+            Means::Prompt(through) | Means::Passkey(through) if factors.contains(&Factor::Webauthn) => {
+                match through {
+                    Through::Page(browser) => Way::Page(*browser),
+                    Through::Machine(machine) => Way::Machine(machine),
+                }
             }
             Means::Prompt(_) | Means::Passkey(_) | Means::Seed(_) => Way::Code,
         };
         match (self.way, self.means) {
-            (Way::Passkey(_), _) => "use your passkey",
+            (Way::Page(_) | Way::Machine(_), _) => "use your passkey",
             (Way::Code, Means::Seed(_)) => "the seed file answers",
             (Way::Code, Means::Prompt(_) | Means::Passkey(_)) => {
                 let typed = self.typed.get_or_insert_with(reader);
@@ -110,7 +134,7 @@ impl<'a> Again<'a> {
     /// The answer was refused and another may follow after that many seconds. Gives what to tell the person.
     pub fn another(&mut self, after_s: u32) -> String {
         let (after, told) = match (self.way, self.means) {
-            (Way::Passkey(_), _) => (after_s.into(), "use your passkey again".to_owned()),
+            (Way::Page(_) | Way::Machine(_), _) => (after_s.into(), "use your passkey again".to_owned()),
             // A used code is the usual reason: the next step has another.
             (Way::Code, Means::Seed(seed)) => {
                 let after = seed.until_next_step(unix_seconds()).max(after_s.into());
@@ -129,8 +153,8 @@ impl<'a> Again<'a> {
     /// # Errors
     /// [`Problem::Refused`] for an address that is not opened, or for a page that nobody asked for.
     pub fn page(&mut self, url: &str, code: &str, screen: &mut Screen) -> Result<(), Problem> {
-        match (std::mem::replace(&mut self.stage, Stage::Answered { _thanks: None }), self.way) {
-            (Stage::Page(listening), Way::Passkey(browser)) => {
+        match (std::mem::replace(&mut self.stage, Stage::Answered { _given: None }), self.way) {
+            (Stage::Page(listening), Way::Page(browser)) => {
                 let origin = passkey::open_page(browser, url, code, screen)?;
                 self.stage = Stage::Open(Box::pin(listening.wait(origin)));
                 Ok(())
@@ -139,53 +163,86 @@ impl<'a> Again<'a> {
         }
     }
 
+    /// The gateway gave the options that were asked for.
+    ///
+    /// # Errors
+    /// [`Problem::Refused`] for options that are not for us, or that nobody asked for.
+    pub fn options(&mut self, control: &Control, options: &Options) -> Result<(), Problem> {
+        match (std::mem::replace(&mut self.stage, Stage::Answered { _given: None }), self.way) {
+            (Stage::Options, Way::Machine(machine)) => {
+                self.stage = Stage::Working(machine.sign(control, options)?);
+                Ok(())
+            }
+            _ => Err(Problem::Refused("the gateway gave options that nobody asked for".to_owned())),
+        }
+    }
+
     /// The gateway has what it wanted.
     pub fn over(&mut self) {
         self.stage = Stage::Idle;
     }
 
-    /// What is to be sent next; waits for ever while there is nothing. May be given up and begun again at any time.
+    /// What comes next; waits for ever while there is nothing. May be given up and begun again at any time.
     ///
     /// # Errors
-    /// [`Problem::Usage`] for what is no code or if there is nobody to type one; [`Problem::Io`] without a listener for
-    /// the browser.
-    pub async fn next(&mut self) -> Result<ToGateway, Problem> {
+    /// [`Problem::Usage`] for what is no code, if there is nobody to type one, or if an authenticator of this machine
+    /// signed nothing (it is asked once more a little later); [`Problem::Io`] without a listener for the browser.
+    pub async fn next(&mut self) -> Result<Next, Problem> {
         match (&mut self.stage, self.way) {
-            (Stage::Idle | Stage::Page(_) | Stage::Answered { .. }, _) => std::future::pending().await,
+            (Stage::Idle | Stage::Page(_) | Stage::Options | Stage::Answered { .. }, _) => {
+                std::future::pending().await
+            }
             (Stage::Open(handing), _) => {
                 let handed = handing.await;
-                let given = passkey::given(&handed);
-                self.stage = Stage::Answered { _thanks: Some(handed) };
-                given
+                self.answer(handed.into())
             }
-            (Stage::Asked(from), Way::Passkey(_)) => {
+            (Stage::Working(working), _) => match working.next().await {
+                Ok(Step::Say(line)) => Ok(Next::Say(line)),
+                Ok(Step::Done(json)) => self.answer(json.into()),
+                Err(problem) => {
+                    self.stage = Stage::Asked(Instant::now() + ONCE_MORE);
+                    Err(problem)
+                }
+            },
+            (Stage::Asked(from), Way::Machine(_)) => {
+                tokio::time::sleep_until(*from).await;
+                self.stage = Stage::Options;
+                Ok(Next::Send(ToGateway::BeginDirectPasskey))
+            }
+            (Stage::Asked(from), Way::Page(_)) => {
                 tokio::time::sleep_until(*from).await;
                 let listening = HandOver::bind().await?;
                 let begin = passkey::begin(listening.loopback(), &self.wanted);
                 self.stage = Stage::Page(listening);
-                Ok(begin)
+                Ok(Next::Send(begin))
             }
             (Stage::Asked(from), Way::Code) => {
                 tokio::time::sleep_until(*from).await;
-                self.code().await.map(|code| ToGateway::Totp { code })
+                self.code().await.map(|code| Next::Send(ToGateway::Totp { code }))
             }
         }
+    }
+
+    fn answer(&mut self, answered: Answered) -> Result<Next, Problem> {
+        let given = passkey::given(&answered);
+        self.stage = Stage::Answered { _given: Some(answered) };
+        given.map(Next::Send)
     }
 
     async fn code(&mut self) -> Result<Code, Problem> {
         match (self.means, &mut self.typed) {
             (Means::Seed(seed), _) => {
-                self.stage = Stage::Answered { _thanks: None };
+                self.stage = Stage::Answered { _given: None };
                 from_seed(seed)
             }
             (Means::Prompt(_) | Means::Passkey(_), Some(typed)) => match typed.recv().await {
                 Some(line) => {
                     let code = Code::parse(line.trim()).map_err(|error| Problem::Usage(error.to_string()))?;
-                    self.stage = Stage::Answered { _thanks: None };
+                    self.stage = Stage::Answered { _given: None };
                     Ok(code)
                 }
                 None => {
-                    self.stage = Stage::Answered { _thanks: None };
+                    self.stage = Stage::Answered { _given: None };
                     Err(Problem::Usage("nobody is there to type a code: use --totp-file".to_owned()))
                 }
             },

@@ -11,11 +11,12 @@ use zeroize::Zeroizing;
 
 use crate::asked::Asked;
 use crate::connect::{self, Wish};
+use crate::direct::Machine;
 use crate::enroll::{self, PasskeyWish, Taking};
 use crate::escape::escape;
 use crate::link::Link;
 use crate::opening::Purpose;
-use crate::passkey::{self, Browser};
+use crate::passkey::{self, Browser, Through};
 use crate::passphrase::{self, Passphrases, Protection};
 use crate::profile::{Address, Profile, UsualFactor};
 use crate::receipts;
@@ -25,7 +26,7 @@ use crate::screen::Screen;
 use crate::seed::Seed;
 use crate::sign_in::{Means, sign_in};
 use crate::targets::{self, Listing};
-use crate::{Problem, listen};
+use crate::{Problem, authenticator, listen, platform};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +57,8 @@ Examples:
 const FACTOR_EXAMPLES: &str = "\
 Examples:
   gatehouse factor add --name laptop
-  gatehouse factor add --name \"spare key\" --passkey";
+  gatehouse factor add --name \"spare key\" --passkey
+  gatehouse factor add --name \"first key\" --security-key";
 
 /// Remote maintenance through the plant's gatehouse.
 #[derive(Debug, Parser)]
@@ -120,7 +122,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum FactorCommand {
     /// Register another passkey. Sign in with one that you have, if you have
-    /// one
+    /// one; with --security-key the new one is a key plugged into this machine
     #[command(after_help = FACTOR_EXAMPLES)]
     Add {
         /// What you call it
@@ -254,6 +256,10 @@ struct FactorArguments {
     /// Sign in with a passkey: security key, phone or this machine
     #[arg(long)]
     passkey: bool,
+    /// The same with a security key plugged into this machine, without a
+    /// browser (on Windows: the system's own dialogue)
+    #[arg(long, conflicts_with = "no_browser")]
+    security_key: bool,
     /// Print the passkey page's address instead of opening a browser; the
     /// browser has to run on this machine all the same
     #[arg(long)]
@@ -261,17 +267,46 @@ struct FactorArguments {
 }
 
 impl FactorArguments {
-    const fn browser(&self) -> Browser {
-        if self.no_browser { Browser::Print } else { Browser::Open }
+    /// How a passkey is used.
+    fn through(&self, profile: &Profile) -> Result<Through, Problem> {
+        let machine = match profile.factor {
+            UsualFactor::SecurityKey => !self.no_browser,
+            UsualFactor::Ask | UsualFactor::Passkey => self.security_key,
+        };
+        if machine {
+            let relying_party = profile.relying_party.clone();
+            return Ok(Through::Machine(Machine {
+                authenticator: authenticator::of_this_machine()?,
+                relying_party,
+            }));
+        }
+        Ok(Through::Page(if self.no_browser { Browser::Print } else { Browser::Open }))
     }
 
-    fn means(&self, usual: UsualFactor) -> Result<Means, Problem> {
-        let browser = self.browser();
+    /// How to sign in.
+    fn means(&self, profile: &Profile) -> Result<Means, Problem> {
+        if self.totp_file.is_some() && self.security_key {
+            return Err(Problem::Usage(
+                "sign in with --totp-file or with --security-key, not both".to_owned(),
+            ));
+        }
+        if self.totp_file.is_none() && (self.no_browser || self.security_key) {
+            return self.through(profile).map(Means::Passkey);
+        }
+        self.means_to_add(profile)
+    }
+
+    /// The same for somebody who adds a passkey: how that one is reached says nothing of the sign-in.
+    fn means_to_add(&self, profile: &Profile) -> Result<Means, Problem> {
         if let Some(file) = &self.totp_file {
             return Seed::load(file).map(Means::Seed);
         }
-        let passkey = self.passkey || self.no_browser || usual == UsualFactor::Passkey;
-        Ok(if passkey { Means::Passkey(browser) } else { Means::Prompt(browser) })
+        let through = self.through(profile)?;
+        let usual = match profile.factor {
+            UsualFactor::Ask => false,
+            UsualFactor::Passkey | UsualFactor::SecurityKey => true,
+        };
+        Ok(if self.passkey || usual { Means::Passkey(through) } else { Means::Prompt(through) })
     }
 }
 
@@ -293,7 +328,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let mut screen = Screen::standard();
-    match act(&arguments, &mut screen) {
+    let acted = act(&arguments, &mut screen);
+    platform::Echo::restore();
+    match acted {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             screen.end_status();
@@ -316,18 +353,18 @@ fn act(arguments: &Arguments, screen: &mut Screen) -> Result<(), Problem> {
         }
         Command::Renew { factor, key } => {
             let profile = key.profile(&arguments.profile, screen)?;
-            let means = factor.means(profile.factor)?;
+            let means = factor.means(&profile)?;
             block_on(renew::renew(&profile, &means, screen))
         }
         Command::Targets { json, factor, key } => {
             let profile = key.profile(&arguments.profile, screen)?;
-            let means = factor.means(profile.factor)?;
+            let means = factor.means(&profile)?;
             block_on(list_targets(&profile, &means, listing(*json), screen))
         }
         Command::Factor { command: FactorCommand::Add { name, factor, key } } => {
             let profile = key.profile(&arguments.profile, screen)?;
-            let means = factor.means(profile.factor)?;
-            block_on(add_passkey(&profile, &means, factor.browser(), name, screen))
+            let (means, through) = (factor.means_to_add(&profile)?, factor.through(&profile)?);
+            block_on(add_passkey(&profile, &means, &through, name, screen))
         }
         Command::Connect(wanted) => {
             let profile = wanted.key.profile(&arguments.profile, screen)?;
@@ -335,7 +372,7 @@ fn act(arguments: &Arguments, screen: &mut Screen) -> Result<(), Problem> {
                 asked: wanted.asked.clone(),
                 listen: wanted.listen.clone(),
                 purpose: Purpose { reason: wanted.reason.clone(), ticket: wanted.ticket.clone() },
-                means: wanted.factor.means(profile.factor)?,
+                means: wanted.factor.means(&profile)?,
             };
             block_on(connect::connect(&profile, &wish, screen))
         }
@@ -375,14 +412,14 @@ async fn list_targets(
 async fn add_passkey(
     profile: &Profile,
     means: &Means,
-    browser: Browser,
+    through: &Through,
     name: &str,
     screen: &mut Screen,
 ) -> Result<(), Problem> {
     let link = Link::open(profile).await?;
     let mut control = link.control().await?;
     sign_in(&mut control, means, &[], screen).await?;
-    let added = passkey::register(&mut control, browser, name, screen).await?;
+    let added = passkey::register(&mut control, through, name, screen).await?;
     link.close().await;
     screen.answer(&format!("passkey {added} is registered"))
 }

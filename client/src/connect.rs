@@ -16,8 +16,9 @@ use tokio::task::JoinSet;
 use wire::{SessionId, ToClient, ToGateway};
 
 use crate::Problem;
-use crate::again::Again;
+use crate::again::{Again, Next};
 use crate::asked::Asked;
+use crate::direct::Options;
 use crate::escape::escape;
 use crate::intake::{ChannelEvent, Door, Porter};
 use crate::link::{Control, Link};
@@ -180,10 +181,11 @@ impl<'a> Stay<'a> {
         loop {
             self.show(screen);
             tokio::select! {
-                message = control.receive() => self.take(message?, screen)?,
+                message = control.receive() => self.take(message?, control, screen)?,
                 Some(event) = told.recv() => self.channel(event, screen),
                 answer = self.again.next() => match answer {
-                    Ok(answer) => control.send(&answer).await?,
+                    Ok(Next::Send(answer)) => control.send(&answer).await?,
+                    Ok(Next::Say(line)) => screen.remark(&escape(&line)),
                     Err(problem) => screen.remark(&problem.to_string()),
                 },
                 () = self.interrupt.wait() => return Ok(()),
@@ -216,7 +218,7 @@ impl<'a> Stay<'a> {
     }
 
     /// One message of the gateway.
-    fn take(&mut self, message: ToClient, screen: &mut Screen) -> Result<(), Problem> {
+    fn take(&mut self, message: ToClient, control: &Control, screen: &mut Screen) -> Result<(), Problem> {
         match message {
             ToClient::Notice { session, notice } => {
                 if let Some(line) = self.ledger.notice(session, notice, Timestamp::now()) {
@@ -242,6 +244,10 @@ impl<'a> Stay<'a> {
                 Ok(())
             }
             ToClient::PasskeyPage { url, code, within_s: _ } => self.again.page(&url, &code, screen),
+            ToClient::PasskeyOptions { origin, json, within_s } => {
+                let within = Duration::from_secs(within_s.into());
+                self.again.options(control, &Options { origin, json, within })
+            }
             ToClient::SignedIn { assurance: _, expires_ms } if self.again.is_asked() => {
                 self.again.over();
                 self.connected.until = Timestamp::from_millisecond(expires_ms).unwrap_or(Timestamp::MAX);
@@ -259,7 +265,6 @@ impl<'a> Stay<'a> {
             | ToClient::Targets(_)
             | ToClient::Opened { .. }
             | ToClient::Renewal(_)
-            | ToClient::PasskeyOptions { .. }
             | ToClient::PasskeyAdded { .. }
             | ToClient::PasskeyNotAdded { .. }
             | ToClient::NotOpened { .. }) => Err(out_of_turn(&other)),
@@ -319,7 +324,7 @@ impl<'a> Stay<'a> {
         let confirmed = async {
             while self.ledger.live().next().is_some() {
                 let Ok(message) = control.receive().await else { return };
-                if self.take(message, screen).is_err() {
+                if self.take(message, control, screen).is_err() {
                     return;
                 }
             }

@@ -183,7 +183,7 @@ fn tell(
     screen.answer(&format!("enrolled {person} {shown}"))?;
     let try_it = match usual {
         UsualFactor::Ask => "try it with the next code",
-        UsualFactor::Passkey => "try it with your passkey",
+        UsualFactor::Passkey | UsualFactor::SecurityKey => "try it with your passkey",
     };
     screen.remark(&format!("{try_it}: gatehouse --profile {shown} targets"));
     Ok(())

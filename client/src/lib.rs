@@ -8,13 +8,16 @@
 //! In the order of events: [`arguments`] (what was typed), once [`enroll`] with [`pinned`], [`key`] and
 //! [`passphrase`] (from a token to certificate and second factor), [`profile`] (where the gateway is and who we are),
 //! [`link`] (the line to it), [`sign_in`], then [`targets`], or [`connect`] with [`opening`], [`intake`], [`pump`],
-//! [`sessions`], [`again`] and the [`status`] line on the [`screen`]; [`receipts`] keeps what the gateway signed; [`running`] lets
+//! [`sessions`], [`again`] and the [`status`] line on the [`screen`]. A [`passkey`] is used through the browser
+//! ([`hand_over`]) or [`direct`]ly, by an [`authenticator`] of this machine; [`receipts`] keeps what the gateway signed; [`running`] lets
 //! another process ask what runs.
 
 pub mod again;
 pub mod arguments;
 pub mod asked;
+pub mod authenticator;
 pub mod connect;
+pub mod direct;
 pub mod enroll;
 pub mod escape;
 pub mod hand_over;

@@ -1,9 +1,10 @@
-//! A passkey through the browser: the gateway's page asks the authenticator, our listener gets the answer.
+//! A passkey: through the browser, where the gateway's page asks the authenticator and our listener gets the answer, or
+//! [directly](crate::direct).
 //!
 //! What it never does: it opens no address but one that is plainly a web address, and it sends what it was handed to
 //! nobody but the gateway, over the connection that asked for the page.
 //!
-//! Order of events: a listener; `BeginPasskey` or `BeginRegistration` with where it is; the page's address and code,
+//! Order of events with a browser: a listener; `BeginPasskey` or `BeginRegistration` with where it is; the page's address and code,
 //! shown here and opened; the hand-over.
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use wire::{LONGEST_TARGET, Loopback, MOST_WANTED, Message, ToClient, ToGateway};
 
 use crate::Problem;
+use crate::direct::{Machine, Options, Step, Working};
 use crate::escape::escape;
 use crate::hand_over::{HandOver, HandedOver};
 use crate::link::Control;
@@ -21,6 +23,36 @@ use crate::sign_in::{instead, refusal};
 const LONGEST_ADDRESS: usize = 512;
 /// The longest that is waited for a person, whatever the gateway says.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// How an authenticator is reached.
+#[derive(Clone, Debug)]
+pub enum Through {
+    /// By the gateway's page in a browser.
+    Page(Browser),
+    /// By ourselves.
+    Machine(Machine),
+}
+
+/// What an authenticator answered.
+#[derive(Debug)]
+pub struct Answered {
+    /// JSON.
+    pub json: String,
+    /// The browser may still be reading our thanks.
+    _thanks: Option<HandedOver>,
+}
+
+impl From<HandedOver> for Answered {
+    fn from(handed: HandedOver) -> Self {
+        Self { json: handed.json.clone(), _thanks: Some(handed) }
+    }
+}
+
+impl From<String> for Answered {
+    fn from(json: String) -> Self {
+        Self { json, _thanks: None }
+    }
+}
 
 /// How the page gets into a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +67,25 @@ pub enum Browser {
 ///
 /// # Errors
 /// [`Problem::Refused`] in the gateway's words or if nothing was handed over in time, [`Problem::Io`] without a
-/// listener, [`Problem::Unreachable`] if the line breaks.
+/// listener, [`Problem::Usage`] if an authenticator of this machine signed nothing, [`Problem::Unreachable`] if the line
+/// breaks.
 pub async fn assertion(
     control: &mut Control,
-    browser: Browser,
+    through: &Through,
     wanted: &[String],
     screen: &mut Screen,
-) -> Result<HandedOver, Problem> {
-    through_page(control, browser, screen, |loopback| begin(loopback, wanted)).await
+) -> Result<Answered, Problem> {
+    match through {
+        Through::Page(browser) => {
+            let begin = |loopback| begin(loopback, wanted);
+            through_page(control, *browser, screen, begin).await.map(Answered::from)
+        }
+        Through::Machine(machine) => {
+            let options = options(control, &ToGateway::BeginDirectPasskey).await?;
+            let working = machine.sign(control, &options)?;
+            by_ourselves(control, working, screen).await
+        }
+    }
 }
 
 /// Asks for a page on which a passkey can be used.
@@ -52,12 +95,12 @@ pub fn begin(loopback: Loopback, wanted: &[String]) -> ToGateway {
     ToGateway::BeginPasskey { loopback, wanted: named.cloned().collect() }
 }
 
-/// The message with what was handed over.
+/// The message with what was answered.
 ///
 /// # Errors
 /// [`Problem::Refused`] if the gateway would not read so much.
-pub fn given(handed: &HandedOver) -> Result<ToGateway, Problem> {
-    let json = handed.json.clone();
+pub fn given(answered: &Answered) -> Result<ToGateway, Problem> {
+    let json = answered.json.clone();
     if json.len() > wire::LONGEST_ASSERTION {
         return Err(Problem::Refused("the authenticator's answer is too long for the gateway".to_owned()));
     }
@@ -70,14 +113,23 @@ pub fn given(handed: &HandedOver) -> Result<ToGateway, Problem> {
 /// As [`assertion`].
 pub async fn register(
     control: &mut Control,
-    browser: Browser,
+    through: &Through,
     name: &str,
     screen: &mut Screen,
 ) -> Result<String, Problem> {
     let name = name.to_owned();
-    let begin = |loopback| ToGateway::BeginRegistration { loopback, name };
-    let handed = through_page(control, browser, screen, begin).await?;
-    control.send(&ToGateway::Registration { json: handed.json.clone() }).await?;
+    let answered = match through {
+        Through::Page(browser) => {
+            let begin = |loopback| ToGateway::BeginRegistration { loopback, name };
+            through_page(control, *browser, screen, begin).await?.into()
+        }
+        Through::Machine(machine) => {
+            let options = options(control, &ToGateway::BeginDirectRegistration { name }).await?;
+            let working = machine.create(control, &options)?;
+            by_ourselves(control, working, screen).await?
+        }
+    };
+    control.send(&ToGateway::Registration { json: answered.json.clone() }).await?;
     let answer = control.answer().await?;
     let ToClient::PasskeyAdded { name } = answer else { return Err(not_given(&answer)) };
     Ok(escape(&name))
@@ -92,6 +144,34 @@ pub(crate) struct Page {
     pub(crate) code: String,
     /// Seconds until it is worth nothing.
     pub(crate) within_s: u32,
+}
+
+/// Asks for what an authenticator is to sign.
+async fn options(control: &mut Control, begin: &ToGateway) -> Result<Options, Problem> {
+    control.send(begin).await?;
+    let answer = control.answer().await?;
+    let ToClient::PasskeyOptions { origin, json, within_s } = answer else { return Err(not_given(&answer)) };
+    Ok(Options { origin, json, within: Duration::from_secs(within_s.into()) })
+}
+
+/// Shows what the authenticator says until it is done.
+async fn by_ourselves(
+    control: &mut Control,
+    mut working: Working,
+    screen: &mut Screen,
+) -> Result<Answered, Problem> {
+    loop {
+        tokio::select! {
+            step = working.next() => match step? {
+                Step::Say(line) => screen.remark(&escape(&line)),
+                Step::Done(json) => return Ok(json.into()),
+            },
+            // Nothing is expected now but the gateway's end of it.
+            message = control.receive() => {
+                return Err(message.map_or_else(|problem| problem, |other| not_given(&other)));
+            }
+        }
+    }
 }
 
 async fn through_page(

@@ -3,11 +3,15 @@
 //! File modes and signals exist on Unix; elsewhere the files are as private as the user's own folder, and Ctrl-C is
 //! the one way to interrupt.
 
+mod echo;
+
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Problem;
+
+pub use self::echo::Echo;
 
 /// Refuses a secret file that others may read.
 ///

@@ -31,17 +31,20 @@ struct ProfileFile {
     receipts: Option<PathBuf>,
     #[serde(default)]
     factor: UsualFactor,
+    rp_id: Option<String>,
 }
 
 /// The second factor that is used where the command line does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum UsualFactor {
     /// The person is asked.
     #[default]
     Ask,
     /// A passkey, in the browser.
     Passkey,
+    /// A passkey, by an authenticator of this machine.
+    SecurityKey,
 }
 
 impl UsualFactor {
@@ -51,6 +54,7 @@ impl UsualFactor {
         match self {
             Self::Ask => None,
             Self::Passkey => Some("passkey"),
+            Self::SecurityKey => Some("security-key"),
         }
     }
 }
@@ -79,6 +83,8 @@ pub struct Profile {
     pub receipts: PathBuf,
     /// The usual second factor.
     pub factor: UsualFactor,
+    /// The name that passkeys are bound to, where no browser sees to it.
+    pub relying_party: String,
 }
 
 /// The files of a profile.
@@ -178,6 +184,10 @@ impl Profile {
         if ServerName::try_from(said.server_name.as_str()).is_err() {
             return Err(wrong("server_name", "neither a DNS name nor an IP address"));
         }
+        let relying_party = said.rp_id.clone().unwrap_or_else(|| said.server_name.clone());
+        if !is_domain(&relying_party) && relying_party != said.server_name {
+            return Err(wrong("rp_id", "use the gateway's name for passkeys, in lower case"));
+        }
         let folder = file.parent().unwrap_or_else(|| Path::new(""));
         let files = Files {
             ca: folder.join(&said.ca),
@@ -196,6 +206,7 @@ impl Profile {
             file: file.to_owned(),
             receipts,
             factor: said.factor,
+            relying_party,
         })
     }
 
@@ -206,6 +217,12 @@ impl Profile {
     pub fn receipts_of(file: &Path) -> Result<PathBuf, Problem> {
         Ok(ProfileFile::read(file)?.receipts(file))
     }
+}
+
+/// A domain as browsers write it.
+fn is_domain(name: &str) -> bool {
+    let lower = name.bytes().all(|byte| !byte.is_ascii_uppercase());
+    lower && matches!(ServerName::try_from(name), Ok(ServerName::DnsName(_)))
 }
 
 /// Makes a profile name another certificate and key, beside it. It is replaced as a whole, so that key and certificate

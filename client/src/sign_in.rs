@@ -4,8 +4,8 @@
 //!
 //! Order of events: `Hello`; `Welcome` (the gateway's certificate was checked before, ours is now); a warning if the
 //! two clocks differ; a code, up to [`TRIES`] times where a person types it, and a second one where a seed file gives
-//! them and the first may have been used up by another sign-in in the same time step; or a passkey through the browser
-//! ([`crate::passkey`]); `SignedIn`.
+//! them and the first may have been used up by another sign-in in the same time step; or a passkey ([`crate::passkey`]);
+//! `SignedIn`.
 
 use std::time::Duration;
 
@@ -14,9 +14,8 @@ use wire::{Assurance, Code, Factor, Refusal, ToClient, ToGateway, VERSION};
 
 use crate::Problem;
 use crate::escape::escape;
-use crate::hand_over::HandedOver;
 use crate::link::Control;
-use crate::passkey::{self, Browser};
+use crate::passkey::{self, Answered, Through};
 use crate::screen::Screen;
 use crate::seed::Seed;
 
@@ -31,11 +30,11 @@ const MOST_PATIENCE_S: u64 = 90;
 #[derive(Debug)]
 pub enum Means {
     /// A person at the terminal: a code, or a passkey where the gateway takes one.
-    Prompt(Browser),
+    Prompt(Through),
     /// Codes of a seed file.
     Seed(Seed),
     /// A passkey.
-    Passkey(Browser),
+    Passkey(Through),
 }
 
 /// A completed sign-in.
@@ -114,13 +113,13 @@ struct Welcomed {
 /// A second factor, ready to be sent.
 struct Given {
     message: ToGateway,
-    /// The browser may still be reading our thanks while the gateway judges.
-    _handed: Option<HandedOver>,
+    /// Lives while the gateway judges.
+    _answered: Option<Answered>,
 }
 
 impl Given {
     fn code(code: Code) -> Self {
-        Self { message: ToGateway::Totp { code }, _handed: None }
+        Self { message: ToGateway::Totp { code }, _answered: None }
     }
 }
 
@@ -134,19 +133,19 @@ async fn give(
     wanted: &[String],
     screen: &mut Screen,
 ) -> Result<Given, Problem> {
-    let browser = match means {
+    let through = match means {
         Means::Seed(seed) => {
             tokio::time::sleep(Duration::from_secs(patience)).await;
             return from_seed(seed).map(Given::code);
         }
-        Means::Prompt(browser) => match ask(person, passkeys, patience, screen).await? {
+        Means::Prompt(through) => match ask(person, passkeys, patience, screen).await? {
             Some(code) => return Ok(Given::code(code)),
-            None => browser,
+            None => through,
         },
-        Means::Passkey(browser) => browser,
+        Means::Passkey(through) => through,
     };
-    let handed = passkey::assertion(control, *browser, wanted, screen).await?;
-    Ok(Given { message: passkey::given(&handed)?, _handed: Some(handed) })
+    let answered = passkey::assertion(control, through, wanted, screen).await?;
+    Ok(Given { message: passkey::given(&answered)?, _answered: Some(answered) })
 }
 
 /// What a sign-in is worth, in words.
@@ -354,10 +353,9 @@ mod tests {
     fn a_refusal_without_a_retry_is_final() {
         let mut screen =
             Screen::new(Box::new(std::io::sink()), Box::new(std::io::sink()), crate::screen::Kind::Lines);
-        let mut again = |retry, tries| {
-            another_try(Refusal::Factor, "", retry, &Means::Prompt(Browser::Print), tries, &mut screen)
-                .is_ok()
-        };
+        let means = Means::Prompt(Through::Page(passkey::Browser::Print));
+        let mut again =
+            |retry, tries| another_try(Refusal::Factor, "", retry, &means, tries, &mut screen).is_ok();
         assert!(again(Some(0), 1));
         assert!(again(Some(60), TRIES - 1));
         assert!(!again(Some(0), TRIES), "a person has three tries");

@@ -224,6 +224,17 @@ impl Visit {
         self.hear().await
     }
 
+    /// The value of this connection under `label` (RFC 8446, 7.5).
+    ///
+    /// # Errors
+    /// If the handshake gives none.
+    pub fn exporter(&self, label: &[u8]) -> anyhow::Result<[u8; 32]> {
+        let mut value = [0; 32];
+        let given = self.connection.export_keying_material(&mut value, label, b"");
+        given.map_err(|_| anyhow::anyhow!("no exporter"))?;
+        Ok(value)
+    }
+
     /// Every byte that came on the control stream so far.
     pub fn heard(&self) -> &[u8] {
         &self.heard

@@ -113,10 +113,7 @@ impl Link {
     /// # Errors
     /// [`Problem::Unreachable`] if the handshake can't give one.
     pub fn exporter(&self, label: &[u8]) -> Result<[u8; 32], Problem> {
-        let mut value = [0; 32];
-        let given = self.connection.export_keying_material(&mut value, label, b"");
-        given.map_err(|_| Problem::Unreachable("the line can't be bound to a proof".to_owned()))?;
-        Ok(value)
+        exporter(&self.connection, label)
     }
 
     /// Opens the control stream.
@@ -152,6 +149,13 @@ impl Link {
         // A gateway that is gone does not keep us: the farewell is a courtesy.
         let _ = tokio::time::timeout(FAREWELL_WITHIN, self.endpoint.wait_idle()).await;
     }
+}
+
+fn exporter(connection: &Connection, label: &[u8]) -> Result<[u8; 32], Problem> {
+    let mut value = [0; 32];
+    let given = connection.export_keying_material(&mut value, label, b"");
+    given.map_err(|_| Problem::Unreachable("the line can't be bound to a proof".to_owned()))?;
+    Ok(value)
 }
 
 fn client_config(target: &Target<'_>) -> Result<ClientConfig, Problem> {
@@ -241,6 +245,14 @@ impl<S: Message, R: Message> Control<S, R> {
     pub async fn answer(&mut self) -> Result<R, Problem> {
         let silent = || Problem::Unreachable("the gateway is there but does not answer".to_owned());
         tokio::time::timeout(ANSWER_WITHIN, self.receive()).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// The same value as [`Link::exporter`], of the connection that this stream belongs to.
+    ///
+    /// # Errors
+    /// As [`Link::exporter`].
+    pub fn exporter(&self, label: &[u8]) -> Result<[u8; 32], Problem> {
+        exporter(&self.connection, label)
     }
 
     /// From now on messages may be as large as they are after the sign-in.

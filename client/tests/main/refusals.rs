@@ -70,7 +70,7 @@ async fn a_close_with_a_number_becomes_a_sentence() {
 
 #[tokio::test]
 async fn bytes_that_are_no_message_end_it_and_so_does_a_giant_one_before_the_sign_in() {
-    for bytes in [&[3, 0, 0, 0, 0xff, 0xff, 0xff][..], &[0x01, 0x10, 0, 0], &[0xff, 0xff, 0xff, 0xff]] {
+    for bytes in [&[3, 0, 0, 0, 0xff, 0xff, 0xff][..], &[0x01, 0x30, 0, 0], &[0xff, 0xff, 0xff, 0xff]] {
         let fake = Fake::start();
         let program = fake.gatehouse(&["targets", "--totp-file", &fake.seed()]);
         let mut peer = fake.accept().await;
