@@ -11,5 +11,7 @@ mod attacks;
 mod browser;
 mod ceremonies;
 mod chromium;
+mod direct;
 mod enrolling;
 mod site;
+mod soft;
