@@ -12,12 +12,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
-use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, PublicKeyData as _};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use wire::enrolment::{Secret, Token};
 use wire::{
     AFTER_SIGN_IN, Assurance, ChannelHeader, ChannelReply, Factor, Limits, Message, ServiceInfo, SessionId,
     ToClient, ToGateway, Transport, decode, encode,
@@ -61,6 +62,30 @@ pub(crate) enum Expired {
     No,
 }
 
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn versions() -> rustls::ConfigBuilder<rustls::ServerConfig, rustls::WantsVerifier> {
+    rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+}
+
+fn listen(
+    tls: rustls::ConfigBuilder<rustls::ServerConfig, rustls::server::WantsServerCert>,
+    certificate: &rcgen::Certificate,
+    key: &KeyPair,
+    protocol: &[u8],
+) -> Endpoint {
+    let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let mut tls = tls.with_single_cert(vec![certificate.der().clone()], secret).unwrap();
+    tls.alpn_protocols = vec![protocol.to_vec()];
+    let crypto = QuicServerConfig::try_from(tls).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap()
+}
+
 /// A listening gateway, and a folder with a profile for it.
 pub(crate) struct Fake {
     pub(crate) place: tempfile::TempDir,
@@ -74,23 +99,25 @@ impl Fake {
         let (certificate, key) = issue(&authority, ExtendedKeyUsagePurpose::ServerAuth, Expired::No);
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
-        let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut tls = rustls::ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![certificate.der().clone()], secret)
-            .unwrap();
-        tls.alpn_protocols = vec![wire::ALPN.to_vec()];
-        let crypto = QuicServerConfig::try_from(tls).unwrap();
-        let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-        let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build().unwrap();
+        let tls = versions().with_client_cert_verifier(verifier);
+        let endpoint = listen(tls, &certificate, &key, wire::ALPN);
         let fake = Self { place: tempfile::tempdir().unwrap(), authority, endpoint };
         fake.write_profile(&fake.authority, &fake.authority, Expired::No);
         fake
+    }
+
+    /// One that enrols whoever has the token; there is no profile yet.
+    pub(crate) fn enrolling() -> (Self, Token) {
+        let authority = authority();
+        let (certificate, key) = issue(&authority, ExtendedKeyUsagePurpose::ServerAuth, Expired::No);
+        let endpoint = listen(versions().with_no_client_auth(), &certificate, &key, wire::enrolment::ALPN);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.subject_public_key_info());
+        let fingerprint = digest.as_ref().try_into().unwrap();
+        let address = endpoint.local_addr().unwrap().to_string();
+        let token = Token::new(fingerprint, Secret::from_bytes([7; 32]), &address).unwrap();
+        (Self { place: tempfile::tempdir().unwrap(), authority, endpoint }, token)
     }
 
     /// A profile that trusts `trusted`, with a client certificate of `issuer`; and a seed with steps of one second.

@@ -4,6 +4,7 @@
 
 mod channels;
 mod endings;
+mod enrolling;
 mod fake;
 mod refusals;
 mod sign_in;

@@ -114,7 +114,7 @@ async fn without_a_terminal_or_a_seed_the_way_out_is_named() {
 }
 
 /// Both ends of a fresh terminal.
-fn terminal() -> (File, File) {
+pub(crate) fn terminal() -> (File, File) {
     let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&controller).unwrap();
     unlockpt(&controller).unwrap();
@@ -124,7 +124,7 @@ fn terminal() -> (File, File) {
 }
 
 /// Reads what the terminal shows until `wanted` is there `times` times, or all that came before the end.
-async fn shown(mut controller: File, wanted: &'static str, times: usize) -> String {
+pub(crate) async fn shown(mut controller: File, wanted: &'static str, times: usize) -> String {
     let reading = tokio::task::spawn_blocking(move || {
         let (mut seen, mut bytes) = (String::new(), [0; 1024]);
         while seen.matches(wanted).count() < times {

@@ -83,7 +83,7 @@ impl Shown {
                 "The codes match: register a passkey",
                 "Enrolment",
                 format!(
-                    "the machine of your terminal gets a key of this person, and this passkey ({name}) goes with it"
+                    "a machine at the address below will act for this person, with the new passkey {name}"
                 ),
             ),
             Purpose::FurtherMachine => (
@@ -91,7 +91,7 @@ impl Shown {
                 "Confirm a further machine",
                 "The codes match: use my passkey",
                 "Enrolment",
-                "the machine of your terminal gets a key of this person".to_owned(),
+                "one more machine, at the address below, will act for this person".to_owned(),
             ),
         };
         let elsewhere = if visitor == self.source {
@@ -195,12 +195,40 @@ pub(crate) mod tests {
         let hostile = "\"><script>alert(1)</script>{{options}}<!--elsewhere-->'&";
         let mut shown = shown();
         shown.person = hostile.to_owned();
-        shown.purpose = Purpose::Register { name: hostile.to_owned() };
-        let html = shown.html([198, 51, 100, 9].into());
-        assert_eq!(html.matches("<script").count(), 1, "the page's own alone: {html}");
-        assert_eq!(html.matches("challenge").count(), 1, "nothing is put in twice: {html}");
+        let name = hostile.to_owned();
+        for purpose in [Purpose::Register { name: name.clone() }, Purpose::Enrol { name }] {
+            shown.purpose = purpose;
+            let html = shown.html([198, 51, 100, 9].into());
+            assert_eq!(html.matches("<script").count(), 1, "the page's own alone: {html}");
+            assert_eq!(html.matches("challenge").count(), 1, "nothing is put in twice: {html}");
+            let harmless = "&lt;script&gt;alert(1)&lt;/script&gt;{{options}}&lt;!--elsewhere--&gt;&#39;&amp;";
+            assert_eq!(html.matches(harmless).count(), 2, "{html}");
+        }
+    }
+
+    #[test]
+    fn an_enrolments_page_says_that_it_is_one_and_what_it_gives() {
+        let mut shown = shown();
+        shown.purpose = Purpose::Enrol { name: "laptop".to_owned() };
+        let first = shown.html([198, 51, 100, 9].into());
         assert!(
-            html.contains("&lt;script&gt;alert(1)&lt;/script&gt;{{options}}&lt;!--elsewhere--&gt;&#39;&amp;")
+            first.contains("data-mode=\"register\"") && first.contains("Enrol with a passkey"),
+            "{first}"
         );
+        assert!(first.contains("will act for this person, with the new passkey laptop"), "{first}");
+        shown.purpose = Purpose::FurtherMachine;
+        let further = shown.html([192, 0, 2, 7].into());
+        assert!(
+            further.contains("data-mode=\"sign-in\"") && further.contains("one more machine"),
+            "{further}"
+        );
+        for (page, elsewhere) in [(&first, true), (&further, false)] {
+            assert!(page.contains("tech-1@vendor-a") && page.contains("192.0.2.7"), "{page}");
+            assert_eq!(
+                page.contains("This browser reaches the gateway from 198.51.100.9"),
+                elsewhere,
+                "{page}"
+            );
+        }
     }
 }

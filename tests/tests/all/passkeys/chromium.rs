@@ -6,7 +6,10 @@
 //! the test of a page that is not trusted goes without one.
 
 use super::attacks::{asks_for_a_page, port_of, runtime, thief};
-use super::site::{ORIGIN, event, listening, offered, start, start_adding, with_page};
+use super::ceremonies::RULES;
+use super::enrolling::asks_for_an_enrolment;
+use super::site::{ORIGIN, event, listening, offered, start, start_adding, start_enrolling, with_page};
+use crate::enrolment::{Applicant, token};
 use anyhow::Context;
 use serde_json::json;
 use std::{
@@ -18,7 +21,7 @@ use std::{
 use tests::{
     binaries::target,
     modbus::{Answer, Tool},
-    plant::{Auditor, Gateway},
+    plant::{Auditor, Gateway, Technician},
     plc::{Manners, Plc},
     process::{PATIENCE, Process},
     visitor::Visitor,
@@ -28,6 +31,7 @@ use thirtyfour::error::{WebDriverError, WebDriverErrorInner};
 use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
 use tokio::runtime::Runtime;
 use wire::Loopback;
+use wire::enrolment::FactorChoice;
 
 /// How often a page is asked for what is awaited.
 const ASK_EVERY: Duration = Duration::from_millis(20);
@@ -287,6 +291,55 @@ fn a_technician_registers_and_signs_in_with_a_real_browser() {
 }
 
 #[test]
+fn a_technician_enrols_two_machines_with_a_real_browser_and_never_types_a_code() {
+    if !installed() {
+        return;
+    }
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    workshop.enrolling().unwrap();
+    workshop.write("policies/policy.csv", RULES).unwrap();
+    let page_at = with_page(&workshop);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let ca = workshop.path("pki/ca.pem");
+    let chromium = Chromium::start(Trusts::Plant(&ca), page_at).with_authenticator();
+
+    let machines = [Technician::new(&workshop, "mine"), Technician::new(&workshop, "second")];
+    let pages = [("Enrol with a passkey", "enrol"), ("Confirm a further machine", "further-machine")];
+    for (machine, (title, picture)) in machines.iter().zip(pages) {
+        let invitation = gateway.invite(TECHNICIAN).unwrap();
+        let enrolling = start_enrolling(machine, &invitation, &["--name", "laptop"]);
+        let shown = offered(&enrolling);
+        chromium.open(&shown.url);
+        assert_eq!(chromium.text("h1"), title);
+        let told = chromium.text("dl");
+        for part in [ORIGIN, TECHNICIAN, "127.0.0.1", "will act for this person"] {
+            assert!(told.contains(part), "{part} is not in {told}");
+        }
+        chromium.picture(&format!("passkey-page-{picture}.png"));
+        chromium.confirm(&shown.code);
+        enrolling.finish(PATIENCE).unwrap().expect_code(0).unwrap();
+    }
+    for machine in &machines {
+        let client = start(machine, &["connect", PRESS_LINE, "--listen", "127.0.0.1:0"]);
+        let shown = offered(&client);
+        chromium.open(&shown.url);
+        chromium.confirm(&shown.code);
+        let connection = listening(client);
+        let mut tool = Tool::connect(connection.address()).unwrap();
+        // The rule asks for a passkey.
+        assert!(matches!(tool.write_holding(100, 731).unwrap(), Answer::Data(_)));
+        drop(tool);
+        connection.end().unwrap().expect_code(0).unwrap();
+    }
+    let recordings = workshop.recordings().unwrap();
+    assert_eq!(recordings.len(), 2);
+    for recording in recordings {
+        Auditor::of(&workshop).verify(&recording).unwrap().expect_code(0).unwrap();
+    }
+}
+
+#[test]
 fn a_page_that_the_browser_does_not_trust_gets_no_passkey() {
     if !installed() {
         return;
@@ -363,4 +416,45 @@ fn a_thiefs_link_in_a_real_browser_reaches_the_victims_own_machine_alone() {
     let events = std::fs::read_to_string(workshop.path("log/audit.jsonl")).unwrap();
     assert_eq!(events.lines().filter(|line| line.contains("\"signed_in\"")).count(), 1, "{events}");
     drop(client);
+}
+
+#[test]
+fn a_victim_who_follows_the_link_of_anothers_enrolment_in_a_real_browser_enrols_nobody() {
+    if !installed() {
+        return;
+    }
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    workshop.enrolling().unwrap();
+    let page_at = with_page(&workshop);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let ca = workshop.path("pki/ca.pem");
+    let chromium = Chromium::start(Trusts::Plant(&ca), page_at).with_authenticator();
+    let invitation = gateway.invite(TECHNICIAN).unwrap();
+    let enrolling = start_enrolling(&Technician::new(&workshop, "mine"), &invitation, &[]);
+    let shown = offered(&enrolling);
+    chromium.open(&shown.url);
+    chromium.confirm(&shown.code);
+    enrolling.finish(PATIENCE).unwrap().expect_code(0).unwrap();
+    // The thief has the token of the victim's next machine, and waits at a
+    // machine of their own: here, at a port where nobody listens.
+    let stolen = token(&gateway.invite(TECHNICIAN).unwrap());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let runtime = runtime();
+    let (mut waiting, link) = runtime.block_on(async {
+        let (mut waiting, _) = Applicant::welcomed(&stolen).await;
+        let loopback = Loopback { port: free, nonce: [0x66; 16] };
+        let link = asks_for_an_enrolment(&mut waiting, FactorChoice::KnownPasskey, loopback).await;
+        (waiting, link)
+    });
+    chromium.open(&link);
+    assert_eq!(chromium.text("h1"), "Confirm a further machine");
+    chromium.click("#use");
+    let here = format!("http://127.0.0.1:{free}/");
+    chromium.until("the hand-over", Chromium::address, |address| address.starts_with(&here));
+    let heard = runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(2), waiting.talk.receive()).await });
+    assert!(heard.is_err(), "the thief heard {heard:?}");
+    let events = std::fs::read_to_string(workshop.path("log/audit.jsonl")).unwrap();
+    assert_eq!(events.lines().filter(|line| line.contains("\"person_enrolled\"")).count(), 1, "{events}");
 }

@@ -184,7 +184,11 @@ fn who_has_both_confirms_with_the_passkey() {
 }
 
 /// Somebody who asks for a page with a token; gives the page's address.
-async fn asks_for_a_page(applicant: &mut Applicant, choice: FactorChoice, loopback: Loopback) -> String {
+pub(crate) async fn asks_for_an_enrolment(
+    applicant: &mut Applicant,
+    choice: FactorChoice,
+    loopback: Loopback,
+) -> String {
     applicant.request(request(&rcgen::KeyPair::generate().unwrap(), "x"), choice).await;
     let begin = match choice {
         FactorChoice::NewPasskey => Ask::BeginRegistration { loopback, name: "laptop".to_owned() },
@@ -217,8 +221,8 @@ fn a_page_of_somebody_elses_enrolment_gives_its_sender_nothing() {
             let (mut waiting, _) = Applicant::welcomed(token).await;
             let (mut other, _) = Applicant::welcomed(token).await;
             let loopback = Loopback { port, nonce: [0x66; 16] };
-            let link = asks_for_a_page(&mut waiting, choice, loopback).await;
-            asks_for_a_page(&mut other, choice, loopback).await;
+            let link = asks_for_an_enrolment(&mut waiting, choice, loopback).await;
+            asks_for_an_enrolment(&mut other, choice, loopback).await;
             let lure = browser.visit(&link);
             assert!(lure.html.contains("Enrolment") && !lure.html.contains(&victims.code), "{}", lure.html);
             // The victim confirms it, whatever it says.
