@@ -307,6 +307,8 @@ fn what_breaks_off_at_the_page_stores_nothing_and_leaves_the_invitation_open() {
     assert_eq!(browser.send_form(&page, ORIGIN, &answer).status, 200);
     assert!(refusal(client).contains("the invitation was used or withdrawn meanwhile"));
     nothing("withdrawn");
+    let events = std::fs::read_to_string(workshop.path("log/audit.jsonl")).unwrap();
+    assert!(!events.contains("\"person_enrolled\""), "an event for whoever got in alone: {events}");
 }
 
 #[test]
