@@ -109,6 +109,17 @@ impl House {
         Ok(Person { handle: handle.to_owned(), seed })
     }
 
+    /// Gives a person whose factors were removed another seed.
+    ///
+    /// # Errors
+    /// If the state refuses.
+    pub fn give_code(&self, person: &mut Person) -> anyhow::Result<()> {
+        let seed = Seed::generate();
+        self.office().state.give_seed(&Handle::parse(&person.handle)?, &seed, self.now())?;
+        person.seed = seed;
+        Ok(())
+    }
+
     /// Gives somebody a certificate of the workshop's CA.
     ///
     /// # Errors

@@ -8,10 +8,10 @@
 //! ([`soft`]) where a program has one of its machine.
 
 mod attacks;
-mod browser;
+pub(crate) mod browser;
 mod ceremonies;
 mod chromium;
 mod direct;
 mod enrolling;
-mod site;
+pub(crate) mod site;
 mod soft;

@@ -1,22 +1,20 @@
 //! What a sign-in should be, as a person would explain it: who stands where,
-//! which codes were used, who is locked or disabled. It shares with the gateway
-//! only the table of delays after failures.
+//! which codes and answers were used, which ceremony is under way on which
+//! connection, who is locked or disabled.
 
-use gateway::state::{Lock, PERMANENT_AFTER, lock_after};
+use super::person::{Generation, Person, Seen};
 use jiff::Timestamp;
-use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// Connections that may stand at once.
 pub(super) const SEATS: usize = 4;
-/// Codes that one connection may try.
+/// Codes and answers that one connection may try, and ceremonies that it may
+/// ask for.
 const ATTEMPTS: u32 = 3;
-/// Steps either side whose code fits, and whose code tells a wrong clock.
-const SKEW: i64 = 1;
-const NEARBY: i64 = 10;
+const CEREMONIES: u32 = 3;
 
 /// Two people whom the gateway knows, and one whose key is nobody's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Who {
     Anna,
     Ben,
@@ -36,6 +34,82 @@ pub(super) enum Typed {
     Digits(&'static str),
 }
 
+/// How an authenticator is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Page,
+    Direct,
+}
+
+/// What somebody sends as an authenticator's answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sent {
+    /// One that is made now.
+    New(Recipe),
+    /// One that was made so many answers ago, by whoever, for whomever.
+    Again(usize),
+    /// None.
+    Junk(&'static str),
+}
+
+/// How an answer is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recipe {
+    pub(super) challenge: Challenge,
+    pub(super) signer: Signer,
+    pub(super) caller: Caller,
+    pub(super) user: UserCheck,
+}
+
+impl Recipe {
+    /// What the client of an honest person does.
+    pub(super) const PROPER: Self = Self {
+        challenge: Challenge::Newest,
+        signer: Signer::Sitting,
+        caller: Caller::Fitting,
+        user: UserCheck::Done,
+    };
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Challenge {
+    /// Of the last ceremony that this connection asked for.
+    Newest,
+    /// Of the one before.
+    Earlier,
+    /// Of the last one at another seat.
+    Of(usize),
+    Invented,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Signer {
+    /// The authenticator of whoever sits there.
+    Sitting,
+    /// A copy of it, made when it was registered.
+    Copy,
+    Of(Who),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Caller {
+    /// As the challenge's ceremony demands.
+    Fitting,
+    /// As the other way demands.
+    OtherWay,
+    /// The page's name with another port.
+    OtherOrigin,
+    /// The connection at another seat.
+    ConnectionOf(usize),
+}
+
+/// Whether the authenticator verified its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UserCheck {
+    Done,
+    LeftOut,
+}
+
 /// What happens next.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
@@ -44,6 +118,9 @@ pub(super) enum Step {
     Hello(usize),
     OldHello(usize),
     Code(usize, Typed),
+    /// Asks for a passkey's ceremony; the one before is worth nothing then.
+    Begin(usize, Way),
+    Passkey(usize, Sent),
     Ping(usize),
     Targets(usize),
     Open(usize),
@@ -51,21 +128,61 @@ pub(super) enum Step {
     Leave(usize),
     Disable(Who),
     Enable(Who),
+    /// All factors are removed.
+    Reset(Who),
+    /// Both are given anew to who has none.
+    GiveNew(Who),
     /// The next code becomes due.
     Wait,
+    /// What was begun is over.
+    WaitLong,
+}
+
+/// What a step is worth that only real codes and keys tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fact {
+    None,
+    Code(Fits),
+    Answer(Option<Signed>),
+}
+
+/// What a typed text is at this moment, for one person: the step whose code it
+/// is, counted from now.
+pub(super) type Fits = Option<i64>;
+
+/// What an authenticator signed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signed {
+    /// The number of the ceremony; `None` for an invented challenge.
+    pub(super) challenge: Option<usize>,
+    pub(super) credential: (Who, Generation),
+    pub(super) caller: CallerIs,
+    pub(super) user: UserCheck,
+    pub(super) counter: u32,
+}
+
+/// Who is named as the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallerIs {
+    Page,
+    /// By the number of its visit.
+    Connection(usize),
+    Nobody,
 }
 
 /// What the gateway may answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Answer {
     Welcome,
-    SignedIn,
-    /// The code was refused and another may follow.
+    SignedIn(Worth),
+    /// The factor was refused and another may follow.
     Again,
-    /// The code was refused, and that was the last word.
+    /// The factor was refused, and that was the last word.
     No,
     SignInFirst,
     OtherVersion,
+    Page,
+    Options,
     Pong,
     TargetsOf(Rights),
     Opened,
@@ -77,6 +194,13 @@ pub(super) enum Answer {
     Nothing,
 }
 
+/// What a sign-in is worth: the factor that was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Worth {
+    Code,
+    Passkey,
+}
+
 /// Who may open something: Anna by the policy, nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rights {
@@ -84,33 +208,39 @@ pub(super) enum Rights {
     None,
 }
 
+/// A use of a passkey that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ceremony {
+    pub(super) number: usize,
+    pub(super) way: Way,
+    /// The passkey that there was; `None`: invented ones.
+    pub(super) asks_for: Option<Generation>,
+    pub(super) begun: Timestamp,
+}
+
 /// How far a connection has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Stage {
     Knocked,
     Greeted {
         failed: u32,
-        /// Whether the person was enabled when the gateway looked: what it may
-        /// have seen: it looks some time after the greeting.
-        enabled: BTreeSet<bool>,
+        begun: u32,
+        /// What the gateway may have seen of the person: it looks some time
+        /// after the greeting.
+        seen: BTreeSet<Seen>,
+        ceremony: Option<Ceremony>,
     },
-    SignedIn,
+    SignedIn(Worth),
     Over,
 }
 
 #[derive(Debug, Clone)]
 struct Seat {
     who: Who,
+    visit: usize,
     stage: Stage,
-}
-
-#[derive(Debug, Clone)]
-struct Person {
-    enabled: bool,
-    last_step: Option<i64>,
-    failures: u32,
-    lock: Lock,
-    signed_in: usize,
+    /// The ceremonies of this connection, over or not, the last one first.
+    asked_for: [Option<Ceremony>; 2],
 }
 
 /// The whole scene.
@@ -118,21 +248,26 @@ struct Person {
 pub(super) struct Model {
     seats: [Option<Seat>; SEATS],
     people: [Person; 2],
+    visits: usize,
+    ceremonies: usize,
 }
-
-/// What a typed text is at this moment, for one person: the step whose code it
-/// is, counted from now.
-pub(super) type Fits = Option<i64>;
 
 impl Model {
     pub(super) fn new() -> Self {
-        let person = Person { enabled: true, last_step: None, failures: 0, lock: Lock::None, signed_in: 0 };
-        Self { seats: [const { None }; SEATS], people: [person.clone(), person] }
+        Self {
+            seats: [const { None }; SEATS],
+            people: [Person::new(), Person::new()],
+            visits: 0,
+            ceremonies: 0,
+        }
     }
 
-    /// Who is signed in at a seat.
-    pub(super) fn signed_in(&self, seat: usize) -> Option<Who> {
-        self.seats[seat].as_ref().filter(|seat| seat.stage == Stage::SignedIn).map(|seat| seat.who)
+    /// Who is signed in at a seat, and by what.
+    pub(super) fn signed_in(&self, seat: usize) -> Option<(Who, Worth)> {
+        match self.seats[seat].as_ref()? {
+            Seat { who, stage: Stage::SignedIn(worth), .. } => Some((*who, *worth)),
+            Seat { stage: Stage::Knocked | Stage::Greeted { .. } | Stage::Over, .. } => None,
+        }
     }
 
     /// Who sits there, signed in or not.
@@ -140,9 +275,55 @@ impl Model {
         self.seats[seat].as_ref().map(|seat| seat.who)
     }
 
-    /// How often a person signed in.
-    pub(super) fn times(&self, who: Who) -> usize {
-        self.person(who).map_or(0, |person| person.signed_in)
+    /// Where and by whom a factor is shown, if this step shows one.
+    pub(super) fn sits_at(&self, step: Step) -> Option<(usize, Who)> {
+        match step {
+            Step::Code(seat, _) | Step::Passkey(seat, _) => Some((seat, self.sits(seat)?)),
+            Step::Knock(..)
+            | Step::Hello(_)
+            | Step::OldHello(_)
+            | Step::Begin(..)
+            | Step::Ping(_)
+            | Step::Targets(_)
+            | Step::Open(_)
+            | Step::Garbage(_)
+            | Step::Leave(_)
+            | Step::Disable(_)
+            | Step::Enable(_)
+            | Step::Reset(_)
+            | Step::GiveNew(_)
+            | Step::Wait
+            | Step::WaitLong => None,
+        }
+    }
+
+    /// The number of the connection at a seat.
+    pub(super) fn visit(&self, seat: usize) -> Option<usize> {
+        self.seats[seat].as_ref().map(|seat| seat.visit)
+    }
+
+    /// The last ceremony that the connection at a seat asked for, or the one
+    /// before that.
+    pub(super) fn asked_for(&self, seat: usize, back: usize) -> Option<Ceremony> {
+        self.seats[seat].as_ref()?.asked_for[back]
+    }
+
+    /// How often a person signed in by that factor.
+    pub(super) fn times(&self, who: Who, worth: Worth) -> usize {
+        self.person(who).map_or(0, |person| match worth {
+            Worth::Code => person.by_code,
+            Worth::Passkey => person.by_passkey,
+        })
+    }
+
+    /// Whether new factors can be given.
+    pub(super) fn can_have_new(&self, who: Who) -> bool {
+        self.person(who).is_some_and(Person::can_have_new)
+    }
+
+    /// How many passkeys a person had so far.
+    pub(super) fn passkeys(&self, who: Who) -> Generation {
+        self.person(who).map_or(0, |person| person.passkeys)
     }
 
     fn person(&self, who: Who) -> Option<&Person> {
@@ -163,19 +344,32 @@ impl Model {
 
     /// All answers that are right; the scene as it is after that is fixed by
     /// [`Model::heard`].
-    pub(super) fn expect(&mut self, step: Step, fits: Fits, now: Timestamp) -> BTreeSet<Answer> {
+    pub(super) fn expect(&mut self, step: Step, fact: Fact, now: Timestamp) -> BTreeSet<Answer> {
         match step {
             Step::Knock(seat, who) => {
-                self.seats[seat] = Some(Seat { who, stage: Stage::Knocked });
+                self.visits += 1;
+                let visit = self.visits;
+                self.seats[seat] = Some(Seat { who, visit, stage: Stage::Knocked, asked_for: [None; 2] });
                 [Answer::Nothing].into()
             }
             Step::Leave(seat) => {
                 self.seats[seat] = None;
                 [Answer::Nothing].into()
             }
-            Step::Disable(who) => self.set(who, false),
-            Step::Enable(who) => self.set(who, true),
-            Step::Wait => [Answer::Nothing].into(),
+            Step::Disable(who) => self.change(who, |person| person.seen.enabled = false),
+            Step::Enable(who) => self.change(who, |person| person.seen.enabled = true),
+            Step::Reset(who) => {
+                let answers = self.change(who, Person::reset);
+                self.end_all(who);
+                answers
+            }
+            Step::GiveNew(who) => {
+                if self.can_have_new(who) {
+                    self.change(who, Person::give_new);
+                }
+                [Answer::Nothing].into()
+            }
+            Step::Wait | Step::WaitLong => [Answer::Nothing].into(),
             Step::Hello(seat) => self.say(seat, Answer::Welcome),
             Step::OldHello(seat) => self.say(seat, Answer::OtherVersion),
             Step::Ping(seat) => self.say(seat, Answer::Pong),
@@ -200,7 +394,8 @@ impl Model {
                 self.end(seat);
                 [Answer::Closed].into()
             }
-            Step::Code(seat, _) => self.code(seat, fits, now),
+            Step::Begin(seat, way) => self.begin(seat, way, now),
+            Step::Code(seat, _) | Step::Passkey(seat, _) => self.factor(seat, fact, now),
         }
     }
 
@@ -216,23 +411,24 @@ impl Model {
 
     fn rights(&self, seat: usize) -> Rights {
         match self.signed_in(seat) {
-            Some(Who::Anna) => Rights::Some,
-            Some(Who::Ben | Who::Stranger) | None => Rights::None,
+            Some((Who::Anna, _)) => Rights::Some,
+            Some((Who::Ben | Who::Stranger, _)) | None => Rights::None,
         }
     }
 
-    /// A message that is no code; `signed_in` is the answer after the sign-in,
+    /// A message that is no factor; `asked` is the answer after the sign-in,
     /// or before it for those two that belong there.
     fn say(&mut self, seat: usize, asked: Answer) -> BTreeSet<Answer> {
         let belongs_before = matches!(asked, Answer::Welcome | Answer::OtherVersion);
         match self.stage(seat) {
             Stage::Over => [Answer::Closed].into(),
-            Stage::SignedIn if belongs_before => [Answer::Nothing].into(),
-            Stage::SignedIn => [asked].into(),
+            Stage::SignedIn(_) if belongs_before => [Answer::Nothing].into(),
+            Stage::SignedIn(_) => [asked].into(),
             Stage::Knocked if asked == Answer::Welcome => {
-                let enabled = self.seen(seat);
+                let person = self.sits(seat).and_then(|who| self.person(who));
+                let seen = person.map(|person| person.seen).into_iter().collect();
                 if let Some(seat) = &mut self.seats[seat] {
-                    seat.stage = Stage::Greeted { failed: 0, enabled };
+                    seat.stage = Stage::Greeted { failed: 0, begun: 0, seen, ceremony: None };
                 }
                 [asked].into()
             }
@@ -247,92 +443,120 @@ impl Model {
         }
     }
 
-    fn seen(&self, seat: usize) -> BTreeSet<bool> {
-        let person = self.sits(seat).and_then(|who| self.person(who));
-        person.map(|person| person.enabled).into_iter().collect()
-    }
-
-    fn set(&mut self, who: Who, enabled: bool) -> BTreeSet<Answer> {
-        if let Some(person) = self.person_mut(who) {
-            person.enabled = enabled;
-        }
+    /// An administrator's order. Whoever is not good enough any more is out.
+    fn change(&mut self, who: Who, order: impl FnOnce(&mut Person)) -> BTreeSet<Answer> {
+        let Some(person) = self.person_mut(who) else { return [Answer::Nothing].into() };
+        order(person);
+        let now = person.seen;
         for seat in self.seats.iter_mut().flatten().filter(|seat| seat.who == who) {
             match &mut seat.stage {
-                Stage::Greeted { enabled: seen, .. } => {
-                    seen.insert(enabled);
+                Stage::Greeted { seen, .. } => {
+                    seen.insert(now);
                 }
-                Stage::SignedIn if !enabled => seat.stage = Stage::Over,
-                Stage::SignedIn | Stage::Knocked | Stage::Over => {}
+                Stage::SignedIn(_) if !now.enabled => seat.stage = Stage::Over,
+                Stage::SignedIn(_) | Stage::Knocked | Stage::Over => {}
             }
         }
         [Answer::Nothing].into()
     }
 
-    fn code(&mut self, seat: usize, fits: Fits, now: Timestamp) -> BTreeSet<Answer> {
-        let (failed, enabled) = match self.stage(seat) {
+    fn end_all(&mut self, who: Who) {
+        for seat in self.seats.iter_mut().flatten().filter(|seat| seat.who == who) {
+            if matches!(seat.stage, Stage::SignedIn(_)) {
+                seat.stage = Stage::Over;
+            }
+        }
+    }
+
+    fn begin(&mut self, seat: usize, way: Way, now: Timestamp) -> BTreeSet<Answer> {
+        let so_far = match self.stage(seat) {
             Stage::Over => return [Answer::Closed].into(),
-            Stage::SignedIn => return [Answer::Nothing].into(),
+            // Nobody had asked for the factor again.
+            Stage::SignedIn(_) => return [Answer::Nothing].into(),
             Stage::Knocked => {
                 self.end(seat);
                 return [Answer::SignInFirst].into();
             }
-            Stage::Greeted { failed, enabled } => (failed, enabled),
+            Stage::Greeted { begun, .. } => begun,
+        };
+        if so_far >= CEREMONIES {
+            self.end(seat);
+            return [Answer::No].into();
+        }
+        self.ceremonies += 1;
+        let asks_for = self.sits(seat).and_then(|who| self.person(who)).and_then(Person::generation);
+        let new = Ceremony { number: self.ceremonies, way, asks_for, begun: now };
+        if let Some(Seat { stage: Stage::Greeted { begun, ceremony, .. }, asked_for, .. }) =
+            &mut self.seats[seat]
+        {
+            (*begun, *ceremony) = (*begun + 1, Some(new));
+            *asked_for = [Some(new), asked_for[0]];
+        }
+        match way {
+            Way::Page => [Answer::Page].into(),
+            Way::Direct => [Answer::Options].into(),
+        }
+    }
+
+    fn factor(&mut self, seat: usize, fact: Fact, now: Timestamp) -> BTreeSet<Answer> {
+        let (who, visit) = match (self.sits(seat), self.visit(seat)) {
+            (Some(who), Some(visit)) => (who, visit),
+            _ => return [Answer::Closed].into(),
+        };
+        let (failed, seen) = match self.stage(seat) {
+            Stage::Over => return [Answer::Closed].into(),
+            Stage::SignedIn(_) => return [Answer::Nothing].into(),
+            Stage::Knocked => {
+                self.end(seat);
+                return [Answer::SignInFirst].into();
+            }
+            Stage::Greeted { failed, seen, .. } => (failed, seen),
         };
         let refused = if failed + 1 < ATTEMPTS { Answer::Again } else { Answer::No };
-        let proven = self.sits(seat).is_some_and(|who| self.judge(who, fits, now));
-        if !proven {
+        let (proven, worth) = match fact {
+            Fact::None => (false, Worth::Code),
+            Fact::Code(fits) => {
+                (self.person_mut(who).is_some_and(|person| person.judge_code(fits, now)), Worth::Code)
+            }
+            Fact::Answer(signed) => {
+                let ceremony = self.take_ceremony(seat);
+                let right = self
+                    .person_mut(who)
+                    .is_some_and(|person| person.judge_passkey(who, ceremony, signed, visit, now));
+                (right, Worth::Passkey)
+            }
+        };
+        let Some(present) = self.person(who).filter(|_| proven).map(|person| person.seen) else {
             return [refused].into();
-        }
-        let is_enabled = self.sits(seat).and_then(|who| self.person(who)).is_some_and(|one| one.enabled);
+        };
         // Who was disabled when the gateway looked stays refused; who was
-        // disabled after that is found at the last look.
-        let mut answers = BTreeSet::new();
-        if enabled.contains(&false) {
-            answers.insert(refused);
-        }
-        if enabled.contains(&true) {
-            answers.insert(if is_enabled { Answer::SignedIn } else { Answer::No });
-        }
-        answers
+        // disabled or lost the factors after that is found at the last look.
+        let answer = |seen: &Seen| match seen {
+            Seen { enabled: false, .. } => refused,
+            seen if *seen == present => Answer::SignedIn(worth),
+            Seen { .. } => Answer::No,
+        };
+        seen.iter().map(answer).collect()
     }
 
-    /// Whether the code is the person's own, not used, and the person not
-    /// locked; remembers the attempt.
-    fn judge(&mut self, who: Who, fits: Fits, now: Timestamp) -> bool {
-        let step_now = now.as_second() / 30;
-        let Some(person) = self.person_mut(who) else { return false };
-        if person.lock.at(now) != Lock::None {
-            return false;
-        }
-        person.failures += 1;
-        assert!(person.failures < PERMANENT_AFTER, "a scene is too long");
-        person.lock = lock_after(person.failures, now);
-        match fits {
-            Some(ahead) if ahead.abs() <= SKEW => {
-                let step = step_now + ahead;
-                let fresh = person.last_step.is_none_or(|last| step > last);
-                if fresh {
-                    (person.last_step, person.failures, person.lock) = (Some(step), 0, Lock::None);
-                }
-                fresh
-            }
-            Some(ahead) if ahead.abs() <= NEARBY => {
-                (person.failures, person.lock) = (person.failures - 1, Lock::None);
-                false
-            }
-            Some(_) | None => false,
+    fn take_ceremony(&mut self, seat: usize) -> Option<Ceremony> {
+        match &mut self.seats[seat].as_mut()?.stage {
+            Stage::Greeted { ceremony, .. } => ceremony.take(),
+            Stage::Knocked | Stage::SignedIn(_) | Stage::Over => None,
         }
     }
 
-    /// Takes note of what was said to a code.
+    /// Takes note of what was said to a factor.
     pub(super) fn heard(&mut self, seat: usize, answer: Answer) {
         let Some(who) = self.sits(seat) else { return };
         let Some(sitting) = &mut self.seats[seat] else { return };
         match answer {
-            Answer::SignedIn => {
-                sitting.stage = Stage::SignedIn;
-                if let Some(person) = self.person_mut(who) {
-                    person.signed_in += 1;
+            Answer::SignedIn(worth) => {
+                sitting.stage = Stage::SignedIn(worth);
+                match (self.person_mut(who), worth) {
+                    (Some(person), Worth::Code) => person.by_code += 1,
+                    (Some(person), Worth::Passkey) => person.by_passkey += 1,
+                    (None, _) => {}
                 }
             }
             Answer::Again => {
@@ -344,6 +568,8 @@ impl Model {
             Answer::Welcome
             | Answer::SignInFirst
             | Answer::OtherVersion
+            | Answer::Page
+            | Answer::Options
             | Answer::Pong
             | Answer::TargetsOf(_)
             | Answer::Opened
@@ -353,49 +579,4 @@ impl Model {
             | Answer::Nothing => {}
         }
     }
-}
-
-fn who() -> impl Strategy<Value = Who> {
-    prop_oneof![4 => Just(Who::Anna), 3 => Just(Who::Ben), 1 => Just(Who::Stranger)]
-}
-
-fn typed() -> impl Strategy<Value = Typed> {
-    prop_oneof![
-        8 => Just(Typed::Own(0)),
-        2 => (-1..=1_i64).prop_map(Typed::Own),
-        2 => who().prop_map(|who| Typed::Of(who, 0)),
-        1 => (who(), -12..=12_i64).prop_map(|(who, ahead)| Typed::Of(who, ahead)),
-        1 => prop_oneof![Just("000000"), Just("7"), Just("1234567890123456")].prop_map(Typed::Digits),
-    ]
-}
-
-/// One step, or two that are likely to follow each other.
-fn phrase() -> impl Strategy<Value = Vec<Step>> {
-    let seat = || 0..SEATS;
-    let one = prop_oneof![
-        2 => (seat(), who()).prop_map(|(seat, who)| Step::Knock(seat, who)),
-        2 => seat().prop_map(Step::Hello),
-        12 => (seat(), typed()).prop_map(|(seat, typed)| Step::Code(seat, typed)),
-        1 => seat().prop_map(Step::OldHello),
-        1 => seat().prop_map(Step::Ping),
-        1 => seat().prop_map(Step::Targets),
-        1 => seat().prop_map(Step::Open),
-        1 => seat().prop_map(Step::Garbage),
-        1 => seat().prop_map(Step::Leave),
-        1 => prop_oneof![Just(Who::Anna), Just(Who::Ben)].prop_map(Step::Disable),
-        2 => prop_oneof![Just(Who::Anna), Just(Who::Ben)].prop_map(Step::Enable),
-        5 => Just(Step::Wait),
-    ];
-    let entering = (seat(), who()).prop_map(|(seat, who)| vec![Step::Knock(seat, who), Step::Hello(seat)]);
-    prop_oneof![4 => one.prop_map(|step| vec![step]), 1 => entering]
-}
-
-/// Scenes in which all seats are taken, and then anything happens.
-pub(super) fn scenes() -> impl Strategy<Value = Vec<Step>> {
-    let seated = prop::collection::vec(who(), SEATS).prop_map(|people| {
-        let knocks = people.into_iter().enumerate().map(|(seat, who)| Step::Knock(seat, who));
-        knocks.chain((0..SEATS).map(Step::Hello)).collect::<Vec<_>>()
-    });
-    let rest = prop::collection::vec(phrase(), 8..32).prop_map(|phrases| phrases.concat());
-    (seated, rest).prop_map(|(seated, rest)| [seated, rest].concat())
 }
