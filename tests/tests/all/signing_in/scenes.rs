@@ -93,27 +93,29 @@ fn phrase() -> impl Strategy<Value = Vec<Step>> {
     let entering = (seat(), who()).prop_map(|(seat, who)| vec![Step::Knock(seat, who), Step::Hello(seat)]);
     let answering = (seat(), way(), sent())
         .prop_map(|(seat, way, sent)| vec![Step::Begin(seat, way), Step::Passkey(seat, sent)]);
-    // What can come between a ceremony and its answer, which is a good one.
-    let between = prop_oneof![
-        2 => (seat(), way()).prop_map(|(seat, way)| vec![Step::Begin(seat, way)]),
-        1 => (seat(), way(), sent())
-            .prop_map(|(seat, way, sent)| vec![Step::Begin(seat, way), Step::Passkey(seat, sent)]),
-        1 => (seat(), typed()).prop_map(|(seat, typed)| vec![Step::Code(seat, typed)]),
-        1 => Just(vec![Step::WaitLong]),
-        1 => known().prop_map(|who| vec![Step::Reset(who), Step::GiveNew(who)]),
-        1 => known().prop_map(|who| vec![Step::Disable(who)]),
-    ];
-    let proper = Sent::New(Recipe::PROPER);
-    let interrupted = (seat(), way(), between).prop_map(move |(seat, way, between)| {
-        [vec![Step::Begin(seat, way)], between, vec![Step::Passkey(seat, proper), Step::Targets(seat)]]
-            .concat()
-    });
     prop_oneof![
         12 => one.prop_map(|step| vec![step]),
         3 => entering,
         3 => answering,
-        2 => interrupted,
+        3 => seat().prop_flat_map(interrupted),
     ]
+}
+
+/// A ceremony at a seat, something that comes between, and then an answer that
+/// was a good one.
+fn interrupted(at: usize) -> impl Strategy<Value = Vec<Step>> {
+    let between = prop_oneof![
+        4 => sent().prop_map(move |sent| vec![Step::Passkey(at, sent)]),
+        2 => way().prop_map(move |way| vec![Step::Begin(at, way)]),
+        1 => (seat(), way(), sent())
+            .prop_map(|(seat, way, sent)| vec![Step::Begin(seat, way), Step::Passkey(seat, sent)]),
+        1 => typed().prop_map(move |typed| vec![Step::Code(at, typed)]),
+        1 => Just(vec![Step::WaitLong]),
+        1 => known().prop_map(|who| vec![Step::Reset(who), Step::GiveNew(who)]),
+        1 => known().prop_map(|who| vec![Step::Disable(who)]),
+    ];
+    let then = [Step::Passkey(at, Sent::New(Recipe::PROPER)), Step::Targets(at)];
+    (way(), between).prop_map(move |(way, between)| [&[Step::Begin(at, way)], &*between, &then].concat())
 }
 
 /// Scenes in which all seats are taken, and then anything happens.
