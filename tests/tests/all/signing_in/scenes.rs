@@ -94,10 +94,10 @@ fn phrase() -> impl Strategy<Value = Vec<Step>> {
     let answering = (seat(), way(), sent())
         .prop_map(|(seat, way, sent)| vec![Step::Begin(seat, way), Step::Passkey(seat, sent)]);
     prop_oneof![
-        12 => one.prop_map(|step| vec![step]),
-        3 => entering,
-        3 => answering,
-        3 => seat().prop_flat_map(interrupted),
+        12 => one.prop_map(|step| vec![step]).boxed(),
+        3 => entering.boxed(),
+        3 => answering.boxed(),
+        3 => seat().prop_flat_map(|at| interrupted(at).boxed()).boxed(),
     ]
 }
 
