@@ -65,9 +65,17 @@ struct Scene<'a> {
     /// What authenticators were asked, by the number of the ceremony.
     asked: BTreeMap<usize, serde_json::Value>,
     /// The page or the options that were offered last.
-    offer: Option<ToClient>,
+    offer: Option<Offer>,
     /// Every answer that was made, the last one last.
     made: Vec<Kept>,
+}
+
+/// How the options for an authenticator came.
+enum Offer {
+    /// On the page at this address.
+    Page(String),
+    /// Themselves.
+    Options(String),
 }
 
 /// The gateway's settings: nobody is turned away for coming often, and no scene
@@ -187,9 +195,8 @@ impl Scene<'_> {
     /// What the page or the options say that were offered last.
     fn options(&mut self) -> Option<serde_json::Value> {
         let json = match self.offer.take()? {
-            ToClient::PasskeyPage { url, .. } => self.stage.browser.visit(&url).attribute("data-options"),
-            ToClient::PasskeyOptions { json, .. } => json,
-            other => panic!("{other:?}"),
+            Offer::Page(url) => self.stage.browser.visit(&url).attribute("data-options"),
+            Offer::Options(json) => json,
         };
         Some(serde_json::from_str(&json).unwrap())
     }
@@ -327,8 +334,10 @@ impl Scene<'_> {
             match visit.hear().await {
                 Ok(message) => {
                     if let Some(answer) = meaning(&message)? {
-                        if matches!(answer, Answer::Page | Answer::Options) {
-                            self.offer = Some(message);
+                        if let ToClient::PasskeyPage { url, .. } = &message {
+                            self.offer = Some(Offer::Page(url.clone()));
+                        } else if let ToClient::PasskeyOptions { json, .. } = &message {
+                            self.offer = Some(Offer::Options(json.clone()));
                         }
                         return Ok(answer);
                     }
@@ -466,7 +475,6 @@ fn play(scenes: u32) {
     let played = usize::try_from(scenes).unwrap() * AT_ONCE;
     for worth in [Worth::Code, Worth::Passkey] {
         let proven = worths.iter().filter(|proven| **proven == worth).count();
-        println!("{proven} sign-ins by {worth:?} in {played} scenes");
         assert!(proven >= played / 3, "only {proven} sign-ins by {worth:?} in {played} scenes prove little");
     }
 }

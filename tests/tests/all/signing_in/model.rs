@@ -499,9 +499,8 @@ impl Model {
     }
 
     fn factor(&mut self, seat: usize, fact: Fact, now: Timestamp) -> BTreeSet<Answer> {
-        let (who, visit) = match (self.sits(seat), self.visit(seat)) {
-            (Some(who), Some(visit)) => (who, visit),
-            _ => return [Answer::Closed].into(),
+        let (Some(who), Some(visit)) = (self.sits(seat), self.visit(seat)) else {
+            return [Answer::Closed].into();
         };
         let (failed, seen) = match self.stage(seat) {
             Stage::Over => return [Answer::Closed].into(),
