@@ -3,7 +3,7 @@
 
 use super::model::{Signed, UserCheck, Who};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use gateway::{names::Handle, office::Office, passkey::Through};
+use gateway::{names::Handle, office::Office, passkey::Through, state::NewPasskey};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use url::Url;
@@ -48,7 +48,8 @@ impl Authenticator {
             panic!("no options")
         };
         let answer = self.make_credential(&caller(&origin, &exporter), &json, generation);
-        let new = ceremony.judge(party, &person, &answer).unwrap();
+        let passkey = ceremony.judge(party, &answer).unwrap();
+        let new = NewPasskey { person: person.id, factors: person.factors, passkey };
         office.state.add_passkey(&new, now).unwrap();
     }
 
