@@ -410,6 +410,25 @@ mod tests {
     }
 
     #[test]
+    fn passkeys_are_for_the_gateways_name_or_for_the_one_that_is_written() {
+        let place = sound();
+        let read = |more: &str| {
+            write(place.path(), "127.0.0.1:4433", more);
+            Profile::load(&place.path().join("profile.toml")).unwrap()
+        };
+        assert_eq!(read("").relying_party, "localhost");
+        let profile = read("rp_id = \"plant.example\"\nfactor = \"security-key\"\n");
+        assert_eq!(profile.relying_party, "plant.example");
+        assert_eq!(profile.factor, UsualFactor::SecurityKey);
+        for wrong in ["", "127.0.0.1", "Plant.example", "https://plant.example", "plant.example:8443"] {
+            write(place.path(), "127.0.0.1:4433", &format!("rp_id = \"{wrong}\"\n"));
+            let (code, text) = refusal(place.path());
+            assert_eq!(code, 5);
+            assert!(text.starts_with("D/profile.toml: rp_id: use the gateway's name"), "{text}");
+        }
+    }
+
+    #[test]
     fn a_missing_file_and_a_wrong_one_are_named() {
         let place = sound();
         fs::write(place.path().join("ca.pem"), "nothing").unwrap();

@@ -5,7 +5,7 @@ use super::browser::Browser;
 use super::site::{NAME, ORIGIN, event, with_page};
 use super::soft::{Silence, Soft, User};
 use client::{
-    authenticator::{Asker, Authenticator as _, Creation, NotForUs, Request},
+    authenticator::{Asker, Authenticator as _, Creation, NotForUs, NotSigned, Request},
     connect::{self, Wish},
     link::Link,
     opening::Purpose,
@@ -63,15 +63,15 @@ impl Paper {
         String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
     }
 
-    /// Waits for what `find` finds in a line.
+    /// Waits for what `find` finds in all that was shown.
     async fn wait_for<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(found) = self.text().lines().find_map(&find) {
+            if let Some(found) = find(&self.text()) {
                 return found;
             }
             assert!(Instant::now() < until, "{}", self.text());
-            // A line can't be waited for; looking again is the wait.
+            // What is shown can't be waited for; looking again is the wait.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -116,15 +116,19 @@ fn a_key_without_a_browser_registers_signs_in_and_keeps_alive_what_it_opened() {
         };
         let (profile, mut screen) = (profile(&workshop), paper.screen());
         let working = async {
-            let address: SocketAddr =
-                paper.wait_for(|line| line.strip_prefix("listening ")?.split_once(' ')?.1.parse().ok()).await;
+            let address = paper.wait_for(|text| text.lines().find_map(address_in)).await;
+            // Asked again, the key is not there at first.
+            soft.fail_once(NotSigned::NoKey);
             let written = tokio::task::spawn_blocking(move || {
                 let mut tool = Tool::connect(address).unwrap();
                 tool.write_holding(100, 731).unwrap()
             });
             assert!(matches!(written.await.unwrap(), Answer::Data(_)));
             let accepted = "the second factor was accepted: the work goes on";
-            paper.wait_for(|line| (line == accepted).then_some(())).await;
+            let missing = NotSigned::NoKey.to_string();
+            let after =
+                |text: &str| text.split_once(&missing).filter(|(_, rest)| rest.contains(accepted)).map(drop);
+            paper.wait_for(after).await;
             // As an administrator ends it, so that the client hears of it.
             let listed = gateway.admin(&["sessions", "list", "--json"]).unwrap().expect_code(0).unwrap().out;
             let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
@@ -147,6 +151,11 @@ fn a_key_without_a_browser_registers_signs_in_and_keeps_alive_what_it_opened() {
     auditor.verify(&recordings[0]).unwrap().expect_code(0).unwrap();
     let shown = auditor.show(&recordings[0]).unwrap().expect_code(0).unwrap().out;
     assert!(shown.contains("certificate and security key"), "{shown}");
+}
+
+/// Where a client says that it listens.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    line.strip_prefix("listening ")?.split_once(' ')?.1.parse().ok()
 }
 
 /// The options that a connection was given.
@@ -305,6 +314,8 @@ fn a_registration_counts_on_its_own_connection_alone() {
             };
             assert!(text.contains(words), "{text}");
         }
+        // Nobody asks for the factor again, so nothing is given for that.
+        visit.say(&ToGateway::BeginDirectPasskey).await;
         visit.say(&ToGateway::BeginDirectRegistration { name: " ".to_owned() }).await;
         let heard = visit.hear().await.unwrap();
         assert!(matches!(heard, ToClient::PasskeyNotAdded { code: Refusal::Malformed, .. }), "{heard:?}");

@@ -30,6 +30,8 @@ pub(crate) enum User {
 pub(crate) struct Soft {
     token: Arc<Mutex<SoftPasskey>>,
     user: User,
+    /// What it says once instead of signing.
+    trouble: Arc<Mutex<Option<NotSigned>>>,
 }
 
 impl fmt::Debug for Soft {
@@ -41,12 +43,17 @@ impl fmt::Debug for Soft {
 impl Soft {
     pub(crate) fn new() -> Self {
         let token = Arc::new(Mutex::new(SoftPasskey::new(true)));
-        Self { token, user: User::Verified }
+        Self { token, user: User::Verified, trouble: Arc::default() }
     }
 
     /// The same one with a user whom it does not verify.
     pub(crate) fn verifying(&self, user: User) -> Self {
         Self { user, ..self.clone() }
+    }
+
+    /// The next time it signs nothing and says this.
+    pub(crate) fn fail_once(&self, trouble: NotSigned) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
     }
 
     /// As the client reaches it, for `rp_id`.
@@ -73,6 +80,9 @@ impl Soft {
 
 impl Authenticator for Soft {
     fn sign(&self, request: &Request, dialogue: &dyn Dialogue) -> Result<Signed, NotSigned> {
+        if let Some(trouble) = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(trouble);
+        }
         dialogue.say("touch what there is in software");
         let client_data = request.client_data().into_bytes();
         let options: RequestChallengeResponse = parsed(json!({ "publicKey": {
