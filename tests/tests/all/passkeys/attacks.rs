@@ -13,8 +13,8 @@ use tests::{
 };
 use wire::{Assurance, Code, Factor, Loopback, Refusal, ToClient, ToGateway};
 
-/// How long an attacker waits in vain.
-const IN_VAIN: Duration = Duration::from_secs(2);
+/// How long something is waited for in vain.
+pub(crate) const IN_VAIN: Duration = Duration::from_secs(2);
 
 /// Registers a passkey under a code.
 pub(crate) fn register(technician: &Technician, browser: &mut Browser) {

@@ -1,6 +1,6 @@
 //! Passkeys without a browser: what is signed names the connection that asked.
 
-use super::attacks::{asks_for_a_page, runtime, thief};
+use super::attacks::{IN_VAIN, asks_for_a_page, runtime, thief};
 use super::browser::Browser;
 use super::site::{NAME, ORIGIN, event, with_page};
 use super::soft::{Silence, Soft, User};
@@ -316,6 +316,8 @@ fn a_registration_counts_on_its_own_connection_alone() {
         }
         // Nobody asks for the factor again, so nothing is given for that.
         visit.say(&ToGateway::BeginDirectPasskey).await;
+        let heard = tokio::time::timeout(IN_VAIN, visit.hear()).await;
+        assert!(heard.is_err(), "{heard:?}");
         visit.say(&ToGateway::BeginDirectRegistration { name: " ".to_owned() }).await;
         let heard = visit.hear().await.unwrap();
         assert!(matches!(heard, ToClient::PasskeyNotAdded { code: Refusal::Malformed, .. }), "{heard:?}");
