@@ -13,6 +13,7 @@
 //! the endpoint takes the new configuration and live sign-ins are walked with
 //! [`Trust::verify`].
 
+mod external;
 mod material;
 mod reload;
 mod strict;

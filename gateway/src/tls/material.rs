@@ -1,8 +1,7 @@
 //! The four files read as a whole: CA, CRL, certificate chain, key.
 
 use super::Trust;
-use super::strict::signs_certificates;
-use crate::audit::harmless;
+use super::external::{authorities, revocations};
 use crate::ca::Anchors;
 use crate::problem::Problem;
 use jiff::Timestamp;
@@ -11,7 +10,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
-use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
 
 /// The largest file that is read: a CRL of some ten thousand entries.
@@ -236,20 +234,6 @@ pub fn recognised(files: &Files, name: &ServerName<'_>, now: Timestamp) -> Resul
         .map_err(|error| format!("technicians would not know {} by this: {error}", files.cert.display()))
 }
 
-fn authorities(path: &Path, pem: &[u8], now: Timestamp) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let key = "[tls] ca";
-    let list = certificates(path, key, pem)?;
-    for der in &list {
-        let certificate = parse_certificate(path, key, der)?;
-        if !certificate.is_ca() || !signs_certificates(&certificate) {
-            let subject = harmless(&certificate.subject().to_string());
-            return Err(Problem::new(path, format!("{subject} is not a CA certificate")).key(key));
-        }
-        in_time(path, key, &certificate, now)?;
-    }
-    Ok(list)
-}
-
 /// A server's certificate and key.
 pub(crate) struct Identity {
     pub(crate) chain: Vec<CertificateDer<'static>>,
@@ -309,89 +293,11 @@ pub(crate) fn identity_for(
     Ok(identity)
 }
 
-struct Revocations {
-    list: CertificateRevocationListDer<'static>,
-    /// The issuer's name in DER, by which a handshake finds the list.
-    issuer: Vec<u8>,
-    made: Timestamp,
-    lapses: Timestamp,
-    revoked: usize,
-}
-
-/// Reads every list of the file. Each CA must have one of its own: without it
-/// all of its certificates would be refused. A list of somebody who is no CA of
-/// ours is an intermediate CA's: nobody but the handshake, which sees that CA's
-/// certificate, can judge its signature, and does.
-fn revocations(
+pub(super) fn certificates(
     path: &Path,
+    key: &str,
     pem: &[u8],
-    authorities: &[CertificateDer<'static>],
-    provider: &CryptoProvider,
-    now: Timestamp,
-) -> Result<Vec<Revocations>, Problem> {
-    let refuse = |reason: String| Problem::new(path, reason).key("[tls] crl");
-    let ders: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(pem).collect();
-    let ders = ders.map_err(|error| refuse(format!("holds no revocation list in PEM: {error}")))?;
-    if ders.is_empty() {
-        return Err(refuse("holds no revocation list in PEM".to_owned()));
-    }
-    let mut lists: Vec<Revocations> = Vec::new();
-    let mut parsed = Vec::new();
-    for der in &ders {
-        let (_, crl) = CertificateRevocationList::from_der(der)
-            .map_err(|error| refuse(format!("is no revocation list: {error}")))?;
-        let list = revocation_list(der, &crl, now).map_err(|(reason, hint)| refuse(reason).hint(hint))?;
-        if lists.iter().any(|other| other.issuer == list.issuer) {
-            let reason = format!("holds two lists of {}", harmless(&crl.issuer().to_string()));
-            return Err(refuse(reason).hint("keep the newer one: only one of them would count"));
-        }
-        lists.push(list);
-        parsed.push(crl);
-    }
-    for authority in authorities {
-        let subject = parse_certificate(path, "[tls] crl", authority)?.subject().to_string();
-        let own = |crl: &CertificateRevocationList<'_>| signed_by(crl, authority, provider);
-        if !parsed.iter().any(own) {
-            let reason = format!("is not signed by the CA: no list of {}", harmless(&subject));
-            return Err(refuse(reason).hint("name the CRL of each CA in [tls] ca"));
-        }
-    }
-    Ok(lists)
-}
-
-fn revocation_list(
-    der: &CertificateRevocationListDer<'static>,
-    crl: &CertificateRevocationList<'_>,
-    now: Timestamp,
-) -> Result<Revocations, (String, &'static str)> {
-    let issue = "issue a new one with the CA";
-    let made = stamp(crl.last_update()).ok_or_else(|| ("has an impossible date".to_owned(), issue))?;
-    let lapses = crl
-        .next_update()
-        .and_then(stamp)
-        .ok_or_else(|| ("does not say when it lapses (nextUpdate)".to_owned(), "issue one that does"))?;
-    if made > now {
-        return Err((format!("is from the future, {made}"), "check the clock of both machines"));
-    }
-    if lapses <= now {
-        return Err((format!("lapsed on {lapses}"), issue));
-    }
-    let revoked = crl.iter_revoked_certificates().count();
-    Ok(Revocations { list: der.clone(), issuer: crl.issuer().as_raw().to_vec(), made, lapses, revoked })
-}
-
-/// Tries the algorithms that a handshake would accept too. Only the CA's key
-/// can make a signature that any of them takes.
-fn signed_by(crl: &CertificateRevocationList<'_>, authority: &[u8], provider: &CryptoProvider) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(authority) else { return false };
-    let key = &certificate.public_key().subject_public_key.data;
-    certificate.subject() == crl.issuer()
-        && provider.signature_verification_algorithms.all.iter().any(|algorithm| {
-            algorithm.verify_signature(key, crl.tbs_cert_list.as_ref(), &crl.signature_value.data).is_ok()
-        })
-}
-
-fn certificates(path: &Path, key: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
+) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let list = list.map_err(|error| Problem::new(path, format!("is no PEM file: {error}")).key(key))?;
     if list.is_empty() {
@@ -400,7 +306,11 @@ fn certificates(path: &Path, key: &str, pem: &[u8]) -> Result<Vec<CertificateDer
     Ok(list)
 }
 
-fn parse_certificate<'a>(path: &Path, key: &str, der: &'a [u8]) -> Result<X509Certificate<'a>, Problem> {
+pub(super) fn parse_certificate<'a>(
+    path: &Path,
+    key: &str,
+    der: &'a [u8],
+) -> Result<X509Certificate<'a>, Problem> {
     let parsed = X509Certificate::from_der(der);
     let (_, certificate) =
         parsed.map_err(|error| Problem::new(path, format!("is no certificate: {error}")).key(key))?;
@@ -408,7 +318,7 @@ fn parse_certificate<'a>(path: &Path, key: &str, der: &'a [u8]) -> Result<X509Ce
 }
 
 /// Refuses a certificate out of its time; tells when it expires.
-fn in_time(
+pub(super) fn in_time(
     path: &Path,
     key: &str,
     certificate: &X509Certificate<'_>,
@@ -430,7 +340,7 @@ fn in_time(
     Ok(expires)
 }
 
-fn stamp(time: ASN1Time) -> Option<Timestamp> {
+pub(super) fn stamp(time: ASN1Time) -> Option<Timestamp> {
     Timestamp::from_second(time.timestamp()).ok()
 }
 
