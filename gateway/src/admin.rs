@@ -42,9 +42,9 @@ use tokio_util::sync::CancellationToken;
 pub use client::{Client, ClientError};
 pub use messages::{
     Applied, ApplyRequest, AuthorityReport, BackupRequest, CaReport, CertificateReport, ClockReport, Crl,
-    Disabled, FactorReset, ImportReply, ImportRequest, ImportedKey, InvitationReport, InviteRequest, Invited,
-    Killed, ListReport, PasskeyReport, PersonReport, PolicyReport, Problems, Replacement, ResetRequest,
-    Revoked, SessionList, SessionReport, Unlocked, Withdrawn,
+    Disabled, EndReport, FactorReset, ImportReply, ImportRequest, ImportedKey, InvitationReport,
+    InviteRequest, Invited, Killed, ListReport, PasskeyReport, PersonReport, PolicyReport, Problems,
+    Replacement, ResetRequest, Revoked, SessionList, SessionReport, Unlocked, Withdrawn,
 };
 use refusal::Refusal;
 

@@ -115,6 +115,8 @@ pub enum Kind {
     TlsRefused,
     /// The CRL ends soon or has lapsed.
     CrlExpiry,
+    /// A certificate that the gateway needs ends soon or has expired.
+    CertificateExpiry,
     /// A live sign-in's certificate no longer verifies.
     CertificateRevoked,
     /// The clock stepped.
@@ -321,6 +323,7 @@ impl Event {
             | Kind::PolicyFolder
             | Kind::SpaceChanged
             | Kind::TlsReloaded
+            | Kind::CertificateExpiry
             | Kind::ListsSigned => return None,
             Kind::StrangersRefused => Happening::StrangersRefused,
             Kind::SignInRefused | Kind::PasskeyRefused => Happening::SignInRefused,

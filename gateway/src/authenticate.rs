@@ -69,6 +69,8 @@ pub struct ShownCertificate {
     pub serial: Option<Serial>,
     /// Its key.
     pub key: KeyHash,
+    /// Its last moment.
+    pub expires: Timestamp,
 }
 
 impl Authenticated {
@@ -333,9 +335,7 @@ fn read(accepted: &Accepted) -> Option<Certificate> {
     let (_, certificate) = X509Certificate::from_der(accepted.chain.first()?).ok()?;
     let key = KeyHash::of(certificate.public_key().raw);
     let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
-    // Good for ever (RFC 5280, 4.1.2.5) is a little beyond what a timestamp holds.
-    let not_after = certificate.validity().not_after.timestamp();
-    let not_after = Timestamp::from_second(not_after).unwrap_or(Timestamp::MAX);
+    let not_after = not_after(&certificate);
     let name = wire::clip(&crate::audit::harmless(name.unwrap_or("unnamed")), wire::LONGEST_NAME).to_owned();
     Some(Certificate { key, name, not_after })
 }
@@ -343,7 +343,13 @@ fn read(accepted: &Accepted) -> Option<Certificate> {
 fn shown(accepted: &Accepted) -> Option<ShownCertificate> {
     let (_, certificate) = X509Certificate::from_der(accepted.chain.first()?).ok()?;
     let serial = certificate.raw_serial().try_into().ok().map(Serial);
-    Some(ShownCertificate { serial, key: KeyHash::of(certificate.public_key().raw) })
+    let (key, expires) = (KeyHash::of(certificate.public_key().raw), not_after(&certificate));
+    Some(ShownCertificate { serial, key, expires })
+}
+
+/// Good for ever (RFC 5280, 4.1.2.5) is a little beyond what a timestamp holds.
+fn not_after(certificate: &X509Certificate<'_>) -> Timestamp {
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX)
 }
 
 /// `Some` seconds: another code may follow then. `None`: this was the last word.

@@ -21,6 +21,7 @@ mod request;
 mod tests;
 
 use crate::clock::Clock;
+use crate::ends::End;
 use crate::names::Handle;
 use crate::problem::Problem;
 use crate::state::{AuthorityId, CertificateRecord, CertificateRow, Serial, State, StateError};
@@ -30,6 +31,9 @@ pub use request::{RequestError, RequestedKey};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What is left of an authority's time when it issues for the last time.
+const SHORTEST: SignedDuration = SignedDuration::from_hours(1);
 
 /// The longest that an enrolment is under way.
 const UNDER_WAY: SignedDuration = SignedDuration::from_hours(1);
@@ -77,7 +81,7 @@ pub enum CaError {
     #[error("signing failed: {0}")]
     Signing(String),
     /// The authority's own certificate ends too soon.
-    #[error("the issuing authority ends on {0}; make a new one with `ca rotate`")]
+    #[error("the issuing authority ends on {0}, and nothing lasts longer; make a new one with `ca rotate`")]
     Ends(Timestamp),
 }
 
@@ -184,12 +188,13 @@ impl IssuingCa {
         Ok(ca)
     }
 
-    /// Whether the folder can be worked with; writes nothing.
+    /// Whether the folder can be worked with; writes nothing. `Some` is how long
+    /// the authority in it that issues lasts.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(dir: &Path) -> Result<(), Problem> {
-        authority::read_all(dir).map(drop)
+    pub fn check(dir: &Path) -> Result<Option<End>, Problem> {
+        Ok(authority::read_all(dir)?.last().map(Authority::end))
     }
 
     /// What is trusted now.
@@ -198,19 +203,43 @@ impl IssuingCa {
     }
 
     /// Signs a certificate for a person's key. It counts for nothing until the
-    /// state has it.
+    /// state has it. It does not outlive the authority.
     ///
     /// # Errors
-    /// [`CaError::Signing`], [`CaError::Ends`].
+    /// [`CaError::Signing`]; [`CaError::Ends`] in the authority's last hour and
+    /// after it.
     pub fn issue(&self, key: &RequestedKey, person: &Handle) -> Result<Issued, CaError> {
         let now = self.clock.wall();
-        let expires = now.saturating_add(self.settings.certificate_lifetime).unwrap_or(now);
+        self.issue_beyond(key, person, now.saturating_add(SHORTEST).unwrap_or(now))
+    }
+
+    /// The same for somebody who has a certificate until `until`.
+    ///
+    /// # Errors
+    /// Those of [`IssuingCa::issue`]; [`CaError::Ends`] also where the authority's
+    /// end leaves nothing that lasts longer than what they have.
+    pub fn renew(&self, key: &RequestedKey, person: &Handle, until: Timestamp) -> Result<Issued, CaError> {
+        let now = self.clock.wall();
+        self.issue_beyond(key, person, until.max(now.saturating_add(SHORTEST).unwrap_or(now)))
+    }
+
+    /// Refuses where the authority's own end comes no later than `least`.
+    fn issue_beyond(&self, key: &RequestedKey, person: &Handle, least: Timestamp) -> Result<Issued, CaError> {
+        let now = self.clock.wall();
+        let wanted = now.saturating_add(self.settings.certificate_lifetime).unwrap_or(now);
         let inner = self.lock();
         let issuing = inner.issuing()?;
-        if expires > issuing.expires {
+        // Only where it is the authority that shortens it: whoever renews early
+        // under a shorter lifetime than before gets what is configured now.
+        if wanted > issuing.expires && issuing.expires <= least {
             return Err(CaError::Ends(issuing.expires));
         }
-        issuing.issue(key, person, now, expires)
+        issuing.issue(key, person, now, wanted.min(issuing.expires))
+    }
+
+    /// How long the authority that issues lasts.
+    pub fn end(&self) -> Option<End> {
+        self.lock().authorities.last().map(Authority::end)
     }
 
     /// Signs new lists where one is half over. Blocks on the disk.

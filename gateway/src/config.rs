@@ -19,6 +19,7 @@ pub use named::Named;
 
 use crate::ca::CaSettings;
 use crate::clock::{Clock, SystemClock};
+use crate::ends::End;
 use crate::problem::Problem;
 use crate::quic::Windows;
 use crate::sessions::Bounds;
@@ -61,6 +62,8 @@ pub struct Config {
     pub webauthn: Option<WebauthnSettings>,
     /// Every bound.
     pub limits: Limits,
+    /// How long what the files hold lasts.
+    pub ends: Vec<End>,
 }
 
 /// `[webauthn]`.
@@ -232,6 +235,7 @@ fn strictness(mode: authz::Mode) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ends::Ending;
     use crate::fixture::{Plant, Purpose, noon};
     use jiff::SignedDuration;
     use std::os::unix::fs::PermissionsExt;
@@ -272,8 +276,8 @@ mod tests {
     fn mistakes_in_the_file_are_told_with_line_or_key() {
         let typo = problem(|plant| plant.configure("listen =", "lisen ="));
         assert!(typo.starts_with("gateway.toml: line 2: unknown field `lisen`"), "{typo}");
-        let missing = problem(|plant| plant.configure("crl = \"crl.pem\"", ""));
-        assert!(missing.contains("missing field `crl`"), "{missing}");
+        let missing = problem(|plant| plant.configure("cert = \"gateway.pem\"", ""));
+        assert!(missing.contains("missing field `cert`"), "{missing}");
         let listen = problem(|plant| plant.configure("127.0.0.1:0", "127.0.0.1"));
         assert_eq!(listen, "gateway.toml: listen: \"127.0.0.1\" is no address; write ADDRESS:PORT");
         let unit = problem(|plant| plant.configure("1 MiB", "1000"));
@@ -290,6 +294,43 @@ mod tests {
         assert_eq!(one, "gateway.toml: [state] key: is the database itself; name another file");
         let mode = problem(|plant| plant.configure("reserve =", "mode = \"fast\"\nreserve ="));
         assert!(mode.contains("unknown variant `fast`"), "{mode}");
+    }
+
+    #[test]
+    fn a_plant_without_any_pki_passes_with_an_authority_of_its_own() {
+        let plant = Plant::new().without_pki();
+        let config = plant.config().unwrap();
+        assert_eq!(config.tls.external, None);
+        let whats: Vec<_> = config.ends.iter().map(|end| end.what).collect();
+        assert_eq!(whats, [Ending::GatewayCertificate], "its authority is made at the first start");
+        drop(plant.office());
+        let ends = plant.config().unwrap().ends;
+        assert_eq!(ends.last().unwrap().what, Ending::IssuingAuthority);
+    }
+
+    #[test]
+    fn somebody_has_to_issue_certificates_and_a_ca_has_its_list() {
+        let both = "ca = \"ca.pem\"\ncrl = \"crl.pem\"\n";
+        let neither = problem(|plant| plant.configure(both, ""));
+        assert_eq!(
+            neither,
+            "gateway.toml: [tls] ca: nobody could sign in: there is neither [tls] ca nor [ca]; name the CA of the \
+             technicians' certificates and its CRL, or add [ca] with dir = FOLDER"
+        );
+        for issuing in [Plant::new(), Plant::new().with_authority()] {
+            for (kept, missing) in [("ca", "crl"), ("crl", "ca")] {
+                let line = format!("{missing} = \"{missing}.pem\"\n");
+                issuing.configure(&line, "");
+                let problems = issuing.config().unwrap_err();
+                assert_eq!(problems.len(), 1, "{problems:?}");
+                let told = problems[0].to_string();
+                assert!(
+                    told.contains(&format!("[tls] {missing}: is missing beside [tls] {kept}; ")),
+                    "{told}"
+                );
+                issuing.configure("[tls]\n", &format!("[tls]\n{line}"));
+            }
+        }
     }
 
     #[test]

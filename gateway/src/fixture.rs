@@ -6,6 +6,7 @@ use crate::names::{Handle, SessionId, TargetId};
 use crate::office::Office;
 use crate::sessions::{SessionInfo, SignIn};
 use crate::state::FactorEpoch;
+use crate::tls::{ExternalFiles, Files};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
@@ -108,6 +109,37 @@ impl Plant {
                        rp_id = \"localhost\"\norigin = \"https://localhost:8443\"\n[limits]";
         self.configure("[limits]", section);
         self
+    }
+
+    /// The files of `[tls]`.
+    pub(crate) fn files(&self) -> Files {
+        let [ca, crl, cert, key] =
+            ["ca.pem", "crl.pem", "gateway.pem", "gateway.key"].map(|name| self.path(name));
+        Files { external: Some(ExternalFiles { ca, crl }), cert, key }
+    }
+
+    /// Adds the gateway's own authority to the configuration.
+    pub(crate) fn with_authority(self) -> Self {
+        std::fs::create_dir(self.path("issuing")).unwrap();
+        self.configure("[audit]", "[ca]\ndir = \"issuing\"\n[audit]");
+        self
+    }
+
+    /// No PKI at all: an authority of its own, and a certificate that the
+    /// gateway signed itself.
+    pub(crate) fn without_pki(self) -> Self {
+        self.identify(&self_signed(self.clock.wall(), 90, IsCa::ExplicitNoCa));
+        self.configure("ca = \"ca.pem\"\ncrl = \"crl.pem\"\n", "");
+        for file in ["ca.pem", "crl.pem"] {
+            std::fs::remove_file(self.path(file)).unwrap();
+        }
+        self.with_authority()
+    }
+
+    /// Gives the gateway this certificate.
+    pub(crate) fn identify(&self, issued: &Issued) {
+        self.write("gateway.pem", &issued.certificate);
+        self.write_secret("gateway.key", &issued.key);
     }
 
     pub(crate) fn issue(&self, serial: u64, purpose: Purpose, days: i64) -> Issued {
@@ -236,6 +268,16 @@ pub(crate) fn issue(
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();
     Issued { certificate: certificate.pem(), key: key.serialize_pem() }
+}
+
+/// A server's certificate that nobody else signed.
+pub(crate) fn self_signed(from: Timestamp, days: i64, is_ca: IsCa) -> Issued {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    params.not_before = date(from - SignedDuration::from_hours(1));
+    params.not_after = date(from + SignedDuration::from_hours(24 * days));
+    let key = KeyPair::generate().unwrap();
+    Issued { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
 }
 
 pub(crate) fn crl(

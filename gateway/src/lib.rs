@@ -21,7 +21,7 @@
 //! true now, [`state`] what outlives a restart, [`sessions`] who is in the
 //! house, [`clock`] the time, [`admin`] and [`cli`] the administrator's side,
 //! [`backup`] what makes a gateway itself, [`rounds`] what is looked at again
-//! and again, [`watchdog`] and [`cutter`] what works when the data path does
+//! and again, [`ends`] what runs out by itself, [`watchdog`] and [`cutter`] what works when the data path does
 //! not, [`run`] and [`shutdown`] how all of it begins and ends. [`office`] is
 //! what they share.
 
@@ -37,6 +37,7 @@ pub mod clock;
 pub mod config;
 pub mod cutter;
 pub mod desk;
+pub mod ends;
 pub mod enrolment;
 pub mod factor;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::audit::{Alarm, Audit, AuditError, Kind};
 use crate::ca::{CaError, IssuingCa};
 use crate::clock::{Clock, SystemClock, Warden};
 use crate::config::Config;
+use crate::ends::Calendar;
 use crate::enrolment::Reception;
 use crate::passkey::{NoRelyingParty, RelyingParty};
 use crate::policy::{PolicyError, PolicyHolder};
@@ -48,6 +49,8 @@ pub struct Office {
     pub policy: PolicyHolder,
     /// Who is in the house.
     pub registry: Registry,
+    /// What ends by itself, and what was told of it.
+    pub calendar: Calendar,
     /// What a crash left and nobody has looked at yet.
     recovery: Mutex<Recovery>,
     /// The data path's sign of life.
@@ -124,7 +127,8 @@ impl Office {
         let policy = PolicyHolder::open(config.policy.clone(), Arc::clone(&state), Arc::clone(&audit))?;
         let registry = Registry::new(config.limits.bounds());
         let (recovery, heartbeat) = (Mutex::default(), Heartbeat::default());
-        let reception = Reception::default();
+        let (reception, calendar) = (Reception::default(), Calendar::default());
+        config.ends.iter().for_each(|end| calendar.note(*end));
         let office = Self {
             config,
             clock,
@@ -138,9 +142,11 @@ impl Office {
             relying_party,
             policy,
             registry,
+            calendar,
             recovery,
             heartbeat,
         };
+        office.note_ends();
         office.settle(&ledger)?;
         Ok(Arc::new(office))
     }
@@ -161,6 +167,16 @@ impl Office {
             return Err(EndOrder::FactorRemoved);
         }
         self.tls.verify(&sign_in.chain).map_err(|_| EndOrder::CertificateRevoked)
+    }
+
+    /// Puts the ends of what is in use now into the calendar. The passkey page
+    /// puts its own there.
+    pub fn note_ends(&self) {
+        let papers = self.tls.current();
+        papers.material.papers().ends().into_iter().for_each(|end| self.calendar.note(end));
+        if let Some(end) = self.ca.as_ref().and_then(|ca| ca.end()) {
+            self.calendar.note(end);
+        }
     }
 
     /// Runs one blocking piece of work, such as a transaction of the state, off

@@ -8,7 +8,7 @@
 
 use crate::audit::{AuditError, Event, Kind};
 use crate::authenticate::Authenticated;
-use crate::ca::{Issued, RequestedKey};
+use crate::ca::{CaError, Issued, RequestedKey};
 use crate::office::Office;
 use crate::state::{Renewal as Row, StateError};
 use std::sync::Arc;
@@ -54,7 +54,17 @@ async fn issue(office: &Arc<Office>, who: &Authenticated, request: &Der) -> Resu
     let serial = shown.serial.ok_or_else(foreign)?;
     let key = RequestedKey::read(request.as_bytes())
         .map_err(|error| NotRenewed::plain(Refusal::Malformed, error))?;
-    let issued = ca.issue(&key, who.person()).map_err(|error| internal(office, &error))?;
+    let issued = ca.renew(&key, who.person(), shown.expires).map_err(|error| match error {
+        // Told to the technician as it is: only the plant can do something.
+        CaError::Ends(at) => NotRenewed::plain(
+            Refusal::NotPermitted,
+            format!(
+                "the plant's issuing authority ends on {at}, and nothing lasts longer than that: the plant has \
+                 to make a new one (`ca rotate`)"
+            ),
+        ),
+        CaError::Folder(_) | CaError::State(_) | CaError::Signing(_) => internal(office, &error),
+    })?;
     let event = office.audit.event(Kind::CertificateRenewed).person(who.person());
     let what =
         format!("key {}, certificate {} until {}", issued.row.key, issued.row.serial, issued.row.expires);

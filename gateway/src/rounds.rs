@@ -1,6 +1,6 @@
 //! The gatekeeper's rounds: what must be looked at again and again.
 //!
-//! Twice a second the own authority's lists and the TLS files; after each
+//! Twice a second the own authority's lists, the TLS files and what ends soon; after each
 //! reload every live sign-in is judged anew and the ones that lost their right are ordered to end. Every
 //! few seconds the clock; once a minute the counted strangers are told and the
 //! audit file is to be put on stable storage. Runs on a thread of its own and
@@ -10,6 +10,7 @@
 use crate::audit::{Figure, Kind};
 use crate::ca::Freshened;
 use crate::clock::Standing;
+use crate::ends::Ending;
 use crate::office::Office;
 use crate::sessions::EndOrder;
 use crate::tls::{LOOK_EVERY, Look};
@@ -75,6 +76,7 @@ impl Rounds {
         self.count = self.count.wrapping_add(1);
         self.keep_lists_fresh(office);
         look_at_tls(office);
+        look_at_ends(office);
         office.audit.look();
         self.look_at_log(office);
         if self.count % CLOCK_EVERY == 1 {
@@ -166,12 +168,13 @@ pub fn look_at_tls(office: &Office) -> usize {
         Look::Same => {}
         Look::Reloaded => {
             let current = office.tls.current();
+            let external = current.material.papers().external.as_ref();
+            let list = external.map(|one| format!("{} revoked, CRL until {}, ", one.revoked, one.list.ends));
             let what = format!(
-                "generation {}, {} revoked, CRL until {}, certificate until {}",
+                "generation {}, {}certificate until {}",
                 current.generation,
-                current.material.revoked,
-                current.material.crl_lapses,
-                current.material.certificate_expires
+                list.unwrap_or_default(),
+                current.material.certificate_expires()
             );
             office.audit.tell(&office.audit.event(Kind::TlsReloaded).what(&what));
             if let Err(failed) = office.log.enter_tls_keys(&current.material) {
@@ -187,15 +190,24 @@ pub fn look_at_tls(office: &Office) -> usize {
             }
         }
     }
-    if let Some(days) = office.tls.crl_alarm() {
-        let text = match days {
-            0 => "the CRL has lapsed: sign-ins are refused".to_owned(),
-            days => format!("the CRL lapses within {days} days"),
-        };
-        office.audit.alarm().raise(&format!("{text}; issue a new one with the CA"));
-        office.audit.tell(&office.audit.event(Kind::CrlExpiry).what(&text));
-    }
     ended
+}
+
+/// Tells of what ends soon or has ended: by an alarm and an event, once each.
+pub fn look_at_ends(office: &Office) {
+    office.note_ends();
+    for reminder in office.calendar.due(office.clock.wall()) {
+        let text = reminder.text();
+        office.audit.alarm().raise(&text);
+        let kind = match reminder.what {
+            Ending::Crl => Kind::CrlExpiry,
+            Ending::ExternalAuthority
+            | Ending::GatewayCertificate
+            | Ending::IssuingAuthority
+            | Ending::PageCertificate => Kind::CertificateExpiry,
+        };
+        office.audit.tell(&office.audit.event(kind).what(&text));
+    }
 }
 
 /// Judges every live sign-in against the newest CA and CRL; tells how many
@@ -295,6 +307,35 @@ mod tests {
         assert_eq!(office.still_welcome(&late), Err(EndOrder::CertificateRevoked));
         office.state.set_standing(&late.person, crate::state::Standing::Disabled).unwrap();
         assert_eq!(office.still_welcome(&late), Err(EndOrder::PersonDisabled));
+    }
+
+    #[test]
+    fn whatever_ends_is_told_ahead_and_at_its_end() {
+        // Gateway and page share a certificate of 90 days; the list lasts 60.
+        let plant = Plant::new().with_authority().with_passkeys();
+        let office = plant.office();
+        let mut rounds = Rounds::default();
+        for _ in 0..92 {
+            rounds.go(&office);
+            plant.advance_days(1);
+        }
+        assert_eq!((events(&plant, "crl_expiry"), events(&plant, "certificate_expiry")), (4, 8));
+        let told = |what: &str| {
+            let lines = plant.audit_lines();
+            let texts = lines.iter().filter_map(|line| line["what"].as_str());
+            texts.filter(|text| text.contains(what)).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let page = told("the passkey page's certificate");
+        assert!(page[0].contains("expires within 30 days") && page[3].contains("has expired"), "{page:?}");
+        assert_eq!(told("the issuing authority").len(), 0);
+        plant.advance_days(5 * 365 - 92 - 30);
+        rounds.go(&office);
+        let authority = told("the issuing authority");
+        assert!(authority[0].contains("ends within 30 days") && authority[0].contains("`ca rotate`"));
+        office.ca.as_ref().unwrap().rotate().unwrap();
+        plant.advance_days(40);
+        rounds.go(&office);
+        assert_eq!(told("the issuing authority").len(), 1, "the new one has years");
     }
 
     #[test]

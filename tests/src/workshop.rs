@@ -9,6 +9,7 @@
 
 use crate::binaries::target;
 use anyhow::Context;
+use rcgen::{CertificateParams, IsCa, KeyPair};
 use std::{
     fs,
     net::SocketAddr,
@@ -154,6 +155,23 @@ impl Workshop {
         fs::create_dir_all(self.path("issuing"))?;
         let text = fs::read_to_string(self.path("gateway.toml"))?;
         self.write("gateway.toml", &format!("{text}{ENROLMENT}"))
+    }
+
+    /// Takes every CA away: the gateway signed its own certificate, and nobody
+    /// but its own authority issues any.
+    ///
+    /// # Errors
+    /// If a file can't be written.
+    pub fn without_pki(&self) -> anyhow::Result<()> {
+        let mut params = CertificateParams::new(vec!["gateway.plant.example".to_owned()])?;
+        params.is_ca = IsCa::ExplicitNoCa;
+        let key = KeyPair::generate()?;
+        self.write("gateway.pem", &params.self_signed(&key)?.pem())?;
+        // Written over a private file, so its mode stays.
+        fs::copy(self.path("pki/gateway.key"), self.path("gateway.key"))?;
+        self.write("gateway.key", &key.serialize_pem())?;
+        let tls = "ca = \"pki/ca.pem\"\ncrl = \"pki/crl.pem\"\ncert = \"pki/gateway.pem\"\nkey = \"pki/gateway.key\"\n";
+        self.edit("gateway.toml", tls, "cert = \"gateway.pem\"\nkey = \"gateway.key\"\n")
     }
 
     /// The path of a file in the folder.

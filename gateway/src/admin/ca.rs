@@ -1,6 +1,6 @@
 //! The gateway's own authority: status, rotation, lists, revocation.
 
-use super::messages::{AuthorityReport, CaReport, CertificateReport, Crl, ListReport, Revoked};
+use super::messages::{AuthorityReport, CaReport, CertificateReport, Crl, EndReport, ListReport, Revoked};
 use super::refusal::Refusal;
 use super::{Administrator, blocking};
 use crate::audit::Kind;
@@ -14,10 +14,15 @@ use std::sync::Arc;
 
 pub(super) async fn status(State(office): State<Arc<Office>>) -> Result<Json<CaReport>, Refusal> {
     blocking(&office, |office| {
-        let certificates = office.state.certificates(office.clock.wall())?;
+        let now = office.clock.wall();
+        let certificates = office.state.certificates(now)?;
+        let authorities = office.ca.as_ref().map(|ca| ca.status()).unwrap_or_default();
+        let ends = office.calendar.all();
         Ok(Json(CaReport {
-            authorities: ca(office)?.status().into_iter().map(authority).collect(),
+            authorities: authorities.into_iter().map(authority).collect(),
             certificates: certificates.iter().filter(|one| one.revoked.is_none()).count(),
+            warnings: ends.iter().filter_map(|end| Some(end.reminder(now)?.text())).collect(),
+            ends: ends.into_iter().map(|end| EndReport { what: end.what, ends: end.ends }).collect(),
         }))
     })
     .await

@@ -1,6 +1,7 @@
 //! The JSON of the admin socket, for both of its ends.
 
 use crate::ca::AuthorityStanding;
+use crate::ends::Ending;
 use crate::policy::{Changes, FolderState};
 use crate::sessions::Counted;
 use crate::state::{Change, FactorPresence, Lock, Standing};
@@ -276,13 +277,26 @@ pub struct InvitationReport {
     pub by: String,
 }
 
-/// The gateway's own authorities.
+/// The gateway's own authorities, and what ends by itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CaReport {
     /// Oldest first; the last one issues.
     pub authorities: Vec<AuthorityReport>,
     /// Certificates that are good now.
     pub certificates: usize,
+    /// How long everything lasts that the gateway depends on.
+    pub ends: Vec<EndReport>,
+    /// What of it ends soon or has ended, in words.
+    pub warnings: Vec<String>,
+}
+
+/// The end of something.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EndReport {
+    /// What ends.
+    pub what: Ending,
+    /// Its last moment.
+    pub ends: Timestamp,
 }
 
 /// One authority.

@@ -10,14 +10,16 @@ use std::path::{Path, PathBuf};
 pub(super) fn files(named: &Named) -> Vec<(Role, PathBuf)> {
     let mut files = vec![
         (Role::Configuration, named.file.clone()),
-        (Role::Authority, named.tls.ca.clone()),
-        (Role::RevocationList, named.tls.crl.clone()),
         (Role::Certificate, named.tls.cert.clone()),
         (Role::CertificateKey, named.tls.key.clone()),
         (Role::SigningKey, named.signing_key.clone()),
         (Role::Database, named.state.database.clone()),
         (Role::StateKey, named.state.key.clone()),
     ];
+    if let Some(external) = &named.tls.external {
+        let (ca, crl) = (external.ca.clone(), external.crl.clone());
+        files.extend([(Role::Authority, ca), (Role::RevocationList, crl)]);
+    }
     if let Some((certificate, key)) = named.page.clone() {
         files.extend([(Role::PageCertificate, certificate), (Role::PageKey, key)]);
     }

@@ -22,9 +22,11 @@ struct Loss {
 
 impl Loss {
     fn new() -> Self {
-        let (plant, host) = (Plant::new(), tempfile::tempdir().unwrap());
-        plant.configure("[audit]", "[ca]\ndir = \"issuing\"\n[audit]");
-        std::fs::create_dir(plant.path("issuing")).unwrap();
+        Self::of(Plant::new().with_authority())
+    }
+
+    fn of(plant: Plant) -> Self {
+        let host = tempfile::tempdir().unwrap();
         let office = plant.office();
         let handle = Handle::parse("tech-1@vendor-a").unwrap();
         let import = Import { handle, key: KeyHash([1; 32]), seed: Seed::generate() };
@@ -111,6 +113,24 @@ fn a_gateway_starts_from_its_backup_on_an_empty_host() {
     let left: Vec<_> =
         loss.left().into_iter().filter(|path| path.display().to_string().contains("restoring")).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_gateway_without_any_other_ca_is_put_back_as_well() {
+    let loss = Loss::of(Plant::new().without_pki());
+    loss.restore_to("etc/gateway.toml").unwrap();
+    assert!(!loss.path("etc/ca.pem").exists() && !loss.path("etc/crl.pem").exists());
+    let config = Config::load_at(&loss.path("etc/gateway.toml"), noon()).unwrap();
+    let office = crate::office::Office::open_with(config, loss.plant.clock.clone()).unwrap();
+    assert_eq!(office.ca.as_ref().unwrap().status().len(), 1);
+    // Where the host's own configuration names a CA, one is missing.
+    let named = std::fs::read_to_string(loss.path("etc/gateway.toml")).unwrap();
+    let elsewhere = loss.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let named = named.replace("[tls]\n", "[tls]\nca = \"ca.pem\"\ncrl = \"crl.pem\"\n");
+    std::fs::write(elsewhere.join("gateway.toml"), named).unwrap();
+    let refused = loss.restore_to("elsewhere/gateway.toml").unwrap_err();
+    assert!(matches!(refused, RestoreError::Missing(Role::Authority)), "{refused}");
 }
 
 #[test]

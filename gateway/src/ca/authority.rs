@@ -1,6 +1,7 @@
 //! One authority: its certificate, its key, and what it signs.
 
 use super::{CaError, Issued, ListStatus, RequestedKey};
+use crate::ends::{End, Ending};
 use crate::names::Handle;
 use crate::problem::Problem;
 use crate::state::{AuthorityId, CertificateRow, KeyHash, Revocation, Serial};
@@ -157,6 +158,10 @@ impl Authority {
             .map_err(|error| Problem::new(&cert, format!("can't issue: {error}")).key(KEY))?;
         let id = AuthorityId(recording::log::hash_of(&certificate));
         Ok(Self { number, id, name, certificate, pem, made, expires, issuer })
+    }
+
+    pub(super) fn end(&self) -> End {
+        End { what: Ending::IssuingAuthority, begins: self.made, ends: self.expires }
     }
 
     /// Takes a new authority back that can't be used.

@@ -5,6 +5,7 @@ use crate::fixture::{Plant, noon};
 use crate::state::{ConfirmedFactor, Enrolment, Invitation, SqliteState, StateFiles};
 use crate::tls::{Look, Reloader, Unfit};
 use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::pem::PemObject;
 use std::os::unix::fs::PermissionsExt;
 use wire::enrolment::Secret;
 use x509_parser::certificate::X509Certificate;
@@ -36,8 +37,10 @@ fn person() -> Handle {
 
 impl House {
     fn new() -> Self {
-        let plant = Plant::new();
-        std::fs::create_dir(plant.path("issuing")).unwrap();
+        Self::of(Plant::new().with_authority())
+    }
+
+    fn of(plant: Plant) -> Self {
         let state: Arc<dyn State> =
             Arc::new(SqliteState::open(&StateFiles::within(&plant.path("state"))).unwrap());
         let ca = IssuingCa::open(settings(&plant), plant.clock.clone(), Arc::clone(&state)).unwrap();
@@ -178,12 +181,73 @@ fn a_certificate_says_the_handle_and_one_use_and_nothing_of_the_request() {
 }
 
 #[test]
-fn nothing_is_issued_beyond_the_authoritys_own_end() {
+fn nothing_that_is_issued_outlives_the_authority() {
     let house = House::new();
-    house.plant.advance_days(5 * 365 - 29);
+    let end = house.ca.end().unwrap().ends;
+    assert_eq!(house.ca.issue(&requested(), &person()).unwrap().row.expires, noon() + days(30));
+    house.plant.advance_days(5 * 365 - 3);
+    let last = house.ca.issue(&requested(), &person()).unwrap();
+    assert_eq!(last.row.expires, end, "three days instead of thirty");
+    let (_, parsed) = X509Certificate::from_der(&last.der).unwrap();
+    assert_eq!(parsed.validity().not_after.timestamp(), end.as_second());
+    // In its last hour and after it nothing at all.
+    house.plant.advance_days(2);
+    house.plant.clock.advance(std::time::Duration::from_secs(23 * 60 * 60));
+    assert!(matches!(house.ca.issue(&requested(), &person()), Err(CaError::Ends(at)) if at == end));
+    house.plant.advance_days(1);
     assert!(matches!(house.ca.issue(&requested(), &person()), Err(CaError::Ends(_))));
     house.ca.rotate().unwrap();
-    assert!(house.ca.issue(&requested(), &person()).is_ok());
+    assert_eq!(
+        house.ca.issue(&requested(), &person()).unwrap().row.expires,
+        house.plant.clock.wall() + days(30)
+    );
+}
+
+#[test]
+fn a_renewal_that_the_authoritys_end_makes_worthless_is_refused_and_no_other() {
+    let house = House::new();
+    let renew = |until| house.ca.renew(&requested(), &person(), until).map(|issued| issued.row.expires);
+    // Under a shorter lifetime than the one of the old certificate.
+    assert_eq!(renew(noon() + days(90)).unwrap(), noon() + days(30));
+    house.plant.advance_days(5 * 365 - 10);
+    let (end, now) = (house.ca.end().unwrap().ends, house.plant.clock.wall());
+    assert_eq!(renew(now + days(1)).unwrap(), end, "nine days more are something");
+    let refused = renew(end).unwrap_err().to_string();
+    assert!(refused.contains("nothing lasts longer; make a new one with `ca rotate`"), "{refused}");
+    house.ca.rotate().unwrap();
+    assert_eq!(renew(end).unwrap(), now + days(30));
+}
+
+#[test]
+fn without_any_other_ca_only_its_own_are_let_in_and_a_revocation_works() {
+    let house = House::of(Plant::new().without_pki());
+    let reloader = house.reloader();
+    let (one, other) = (house.enrolled(1), house.enrolled(2));
+    let judge = |issued: &Issued| reloader.verify(std::slice::from_ref(&issued.der));
+    assert_eq!((judge(&one), judge(&other)), (Ok(()), Ok(())));
+    let foreign = house.plant.issue(9, crate::fixture::Purpose::Client, 30).certificate;
+    let foreign = CertificateDer::from_pem_slice(foreign.as_bytes()).unwrap();
+    assert!(matches!(reloader.verify(&[foreign]), Err(Unfit::Foreign(_))));
+    house.ca.revoke(one.row.serial).unwrap();
+    assert_eq!(reloader.look(), Look::Reloaded);
+    assert_eq!((judge(&one), judge(&other)), (Err(Unfit::Revoked), Ok(())));
+    // Its list is as binding as any other: nobody signs a new one, nobody comes in.
+    house.plant.advance_days(8);
+    assert_eq!(judge(&other), Err(Unfit::CrlLapsed));
+    house.ca.freshen().unwrap();
+    assert_eq!((reloader.look(), judge(&other)), (Look::Reloaded, Ok(())));
+    // And a broken certificate of the gateway's own keeps no revocation away.
+    house.plant.write("gateway.pem", "nothing");
+    house.ca.revoke(other.row.serial).unwrap();
+    assert_eq!((reloader.look(), judge(&other)), (Look::Reloaded, Err(Unfit::Revoked)));
+}
+
+#[test]
+fn without_any_authority_nothing_can_be_opened() {
+    let plant = Plant::new().without_pki();
+    let config = plant.config().unwrap();
+    let opened = Reloader::open(config.tls, config.limits.windows(), plant.clock.clone(), None);
+    assert!(opened.is_err());
 }
 
 #[test]

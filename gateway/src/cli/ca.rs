@@ -70,8 +70,20 @@ fn status(report: &CaReport) -> String {
             list(|list| list.revoked.to_string()),
         ]
     };
-    let authorities = table(heads, report.authorities.iter().map(row));
-    format!("{authorities}\n{} certificates are good now; `ca list` shows them", report.certificates)
+    let mut text = match report.authorities.as_slice() {
+        [] => "no authority of the gateway's own: there is no [ca]\n".to_owned(),
+        authorities => format!(
+            "{}\n{} certificates are good now; `ca list` shows them\n",
+            table(heads, authorities.iter().map(row)),
+            report.certificates
+        ),
+    };
+    let row = |end: &crate::admin::EndReport| [end.what.name().to_owned(), moment(end.ends)];
+    text.push_str(&format!("\n{}", table(["WHAT ENDS", "UNTIL"], report.ends.iter().map(row))));
+    for warning in &report.warnings {
+        text.push_str(&format!("\nwarning: {warning}"));
+    }
+    text
 }
 
 fn certificates(list: &[CertificateReport]) -> String {

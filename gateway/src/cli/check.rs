@@ -2,6 +2,8 @@
 
 use super::exit::{Exit, Failure};
 use super::print::{Form, answer};
+use crate::admin::EndReport;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::policy::read_folder;
 use crate::site_log::{self, Inspection};
@@ -13,6 +15,9 @@ struct Report {
     valid: bool,
     problems: Vec<String>,
     warnings: Vec<String>,
+    /// Who issues the certificates of people.
+    issuers: Vec<&'static str>,
+    ends: Vec<EndReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +53,7 @@ fn report(path: &Path) -> Report {
         Err(problems) => return Report::of(problems.iter().map(ToString::to_string).collect()),
     };
     let (mut problems, mut report) = (Vec::new(), Report::of(Vec::new()));
+    report.look_at_certificates(&config, SystemClock::new().wall());
     match read_folder(&config.policy) {
         Ok(policy) => {
             report.warnings.extend(policy.warnings().iter().map(ToString::to_string));
@@ -64,7 +70,15 @@ fn report(path: &Path) -> Report {
 
 impl Report {
     fn of(problems: Vec<String>) -> Self {
-        Self { valid: problems.is_empty(), problems, warnings: Vec::new(), policy: None, site_log: None }
+        let (warnings, issuers, ends) = Default::default();
+        Self { valid: problems.is_empty(), problems, warnings, issuers, ends, policy: None, site_log: None }
+    }
+
+    fn look_at_certificates(&mut self, config: &Config, now: Timestamp) {
+        self.issuers.extend(config.tls.external.as_ref().map(|_| "the CA in [tls] ca"));
+        self.issuers.extend(config.ca.as_ref().map(|_| "the gateway itself ([ca])"));
+        self.warnings.extend(config.ends.iter().filter_map(|end| Some(end.reminder(now)?.text())));
+        self.ends.extend(config.ends.iter().map(|end| EndReport { what: end.what, ends: end.ends }));
     }
 
     fn take(&mut self, found: Option<Inspection>) {
@@ -83,7 +97,11 @@ impl Report {
 
 fn text(report: &Report) -> String {
     let mut text =
-        String::from("valid: configuration, certificates, CRL, keys, policy folder and site log\n");
+        String::from("valid: configuration, certificates, lists, keys, policy folder and site log\n");
+    text.push_str(&format!("certificates of people are issued by {}\n", report.issuers.join(" and ")));
+    for EndReport { what, ends } in &report.ends {
+        text.push_str(&format!("{}: until {ends}\n", what.name()));
+    }
     match &report.site_log {
         None => text.push_str("site log: none yet, the first start begins one\n"),
         Some(SiteLog { entries, signed_until: Some(until), .. }) => {

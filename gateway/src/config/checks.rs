@@ -1,16 +1,17 @@
 //! From what is written to what is true, collecting every problem.
 
-use super::named::state_files;
+use super::named::{state_files, tls_files};
 use super::units::{count, duration, size};
 use super::written::{self, Written};
 use super::{
     AdminSettings, AuditSettings, Config, Limits, LogSettings, Manifest, PolicySettings, RecordingSettings,
     SpaceSettings, WebauthnSettings,
 };
+use crate::ends::End;
 use crate::passkey::Origin;
 use crate::problem::Problem;
 use crate::state::StateFiles;
-use crate::tls::{Files, Material};
+use crate::tls::{Files, Papers};
 use jiff::Timestamp;
 use recording::{PublicKey, Recipient, SigningKey};
 use rustix::fs::{Access, access};
@@ -29,9 +30,9 @@ const DEFAULT_RESERVE: u64 = 1 << 30;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Config, Vec<Problem>> {
-    let mut checks = Checks { file, folder: parent(file), now, problems: Vec::new() };
+    let mut checks = Checks { file, folder: parent(file), now, problems: Vec::new(), ends: Vec::new() };
     let listen = checks.address("listen", &written.listen);
-    let tls = checks.tls(written.tls);
+    let tls = checks.tls(&written.tls, written.ca.as_ref());
     let policy = checks.policy(written.policy);
     let recording = checks.recording(written.recording);
     let state = checks.state(&written.state);
@@ -62,6 +63,7 @@ pub(super) fn check(file: &Path, written: Written, now: Timestamp) -> Result<Con
         enrolment,
         webauthn,
         limits,
+        ends: checks.ends,
     })
 }
 
@@ -70,6 +72,7 @@ pub(super) struct Checks<'a> {
     folder: &'a Path,
     pub(super) now: Timestamp,
     pub(super) problems: Vec<Problem>,
+    pub(super) ends: Vec<End>,
 }
 
 impl Checks<'_> {
@@ -78,15 +81,24 @@ impl Checks<'_> {
         parsed.map_err(|_| self.wrong(key, format!("{text:?} is no address"), "write ADDRESS:PORT")).ok()
     }
 
-    fn tls(&mut self, tls: written::Tls) -> Files {
-        let files = Files {
-            ca: self.path(&tls.ca),
-            crl: self.path(&tls.crl),
-            cert: self.path(&tls.cert),
-            key: self.path(&tls.key),
-        };
-        if let Err(problems) = Material::read(&files, self.now) {
-            self.problems.extend(problems);
+    /// Somebody has to issue the certificates of people: the CA of these files,
+    /// the gateway itself, or both. A CA without its list could revoke nothing.
+    fn tls(&mut self, tls: &written::Tls, ca: Option<&written::Ca>) -> Files {
+        let alone = "write both: without its list nothing that a CA issued could be revoked";
+        match (&tls.ca, &tls.crl) {
+            (Some(_), None) => self.wrong("[tls] crl", "is missing beside [tls] ca", alone),
+            (None, Some(_)) => self.wrong("[tls] ca", "is missing beside [tls] crl", alone),
+            (None, None) if ca.is_none() => {
+                let hint =
+                    "name the CA of the technicians' certificates and its CRL, or add [ca] with dir = FOLDER";
+                self.wrong("[tls] ca", "nobody could sign in: there is neither [tls] ca nor [ca]", hint);
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        let files = tls_files(self.folder, tls);
+        match Papers::read(&files, self.now) {
+            Ok(papers) => self.ends.extend(papers.ends()),
+            Err(problems) => self.problems.extend(problems),
         }
         files
     }
@@ -290,8 +302,9 @@ impl Checks<'_> {
         }
         let (cert, key) = (self.path(&webauthn.cert), self.path(&webauthn.key));
         let keys = ("[webauthn] cert", "[webauthn] key");
-        if let Err(problem) = crate::tls::identity_for(origin.host(), (&cert, &key), keys, self.now) {
-            self.problems.push(problem);
+        match crate::tls::identity_for(origin.host(), (&cert, &key), keys, self.now) {
+            Ok(identity) => self.ends.push(identity.lasts),
+            Err(problem) => self.problems.push(problem),
         }
         Some(WebauthnSettings { listen, cert, key, relying_party: webauthn.rp_id, origin })
     }

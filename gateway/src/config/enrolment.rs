@@ -60,10 +60,11 @@ impl Checks<'_> {
         let dir = self.path(&ca.dir);
         let before = self.problems.len();
         self.folder_there(&dir, "[ca] dir", Access::READ_OK | Access::WRITE_OK);
-        if self.problems.len() == before
-            && let Err(problem) = IssuingCa::check(&dir)
-        {
-            self.problems.push(problem);
+        if self.problems.len() == before {
+            match IssuingCa::check(&dir) {
+                Ok(end) => self.ends.extend(end),
+                Err(problem) => self.problems.push(problem),
+            }
         }
         let mut lifetime = |key: &str, text: Option<String>, default, range| {
             let read = text.map_or(Ok(default), |text| span(&text, range));
@@ -123,8 +124,8 @@ impl Checks<'_> {
         }
     }
 
-    /// People who enrol get the CA of `[tls]` and this name to know the gateway
-    /// by: they must fit its certificate.
+    /// People who enrol get whoever issued the gateway's certificate, and this
+    /// name, to know the gateway by: both must fit that certificate.
     fn recognised(&mut self, server_name: &str, tls: &Files) {
         let Ok(name) = ServerName::try_from(server_name.to_owned()) else {
             let reason = format!("{server_name:?} is neither a DNS name nor an IP address");
@@ -134,7 +135,8 @@ impl Checks<'_> {
         if self.problems.is_empty()
             && let Err(reason) = crate::tls::recognised(tls, &name, self.now)
         {
-            let hint = "write the name in [tls] cert, and let the CA in [tls] ca issue that certificate";
+            let hint = "write the name in [tls] cert, and put the certificate of the CA that issued it at the end \
+                        of that file, or into [tls] ca";
             self.wrong("[enrolment] server_name", reason, hint);
         }
     }

@@ -5,7 +5,7 @@
 use super::written::{self, Written};
 use crate::problem::Problem;
 use crate::state::StateFiles;
-use crate::tls::Files;
+use crate::tls::{ExternalFiles, Files};
 use std::path::{Path, PathBuf};
 
 /// The paths of a configuration, resolved against its own folder.
@@ -66,7 +66,7 @@ impl Named {
         let Written { tls, policy, recording, state, audit, log, admin, ca, webauthn, .. } = written;
         Self {
             file: file.to_owned(),
-            tls: Files { ca: path(&tls.ca), crl: path(&tls.crl), cert: path(&tls.cert), key: path(&tls.key) },
+            tls: tls_files(folder, &tls),
             policy_dir: path(&policy.dir),
             manifest_key: policy.manifest_key.as_ref().map(path),
             recordings: path(&recording.dir),
@@ -81,6 +81,13 @@ impl Named {
             socket: path(&admin.socket),
         }
     }
+}
+
+/// Both CA and CRL or neither; one alone is found by the checks.
+pub(super) fn tls_files(folder: &Path, tls: &written::Tls) -> Files {
+    let external = tls.ca.as_ref().zip(tls.crl.as_ref());
+    let external = external.map(|(ca, crl)| ExternalFiles { ca: folder.join(ca), crl: folder.join(crl) });
+    Files { external, cert: folder.join(&tls.cert), key: folder.join(&tls.key) }
 }
 
 /// Without a word about it the key lies beside the database.

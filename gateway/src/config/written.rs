@@ -29,8 +29,8 @@ pub(super) struct Written {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tls {
-    pub(super) ca: PathBuf,
-    pub(super) crl: PathBuf,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) crl: Option<PathBuf>,
     pub(super) cert: PathBuf,
     pub(super) key: PathBuf,
 }

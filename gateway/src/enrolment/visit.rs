@@ -12,6 +12,7 @@ use crate::clock::Standing as ClockStanding;
 use crate::office::Office;
 use crate::quic::Incoming;
 use crate::state::{ConfirmedFactor, Enrolment, Lock, OpenInvitation, Standing, StateError};
+use rustls::pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +121,9 @@ async fn complete(office: &Arc<Office>, talk: &mut Talk, invited: &Invited) -> R
     if factors.is_empty() {
         return Err(invited.refused(office, Declined::NoWay));
     }
+    // Before anything is asked of a person: who could not know the gateway
+    // afterwards would have used their token up for nothing.
+    known_by(office)?;
     talk.say(&Answer::Welcome {
         version: VERSION,
         gateway_time_ms: office.clock.wall().as_millisecond(),
@@ -207,12 +211,22 @@ fn account(office: &Office, event: &Event, enrolment: &Enrolment) -> Result<(), 
     Ok(())
 }
 
+/// What an enrolled client knows the gateway by. The certificate in use may
+/// have changed since the configuration was checked.
+fn known_by(office: &Office) -> Result<Vec<CertificateDer<'static>>, Broken> {
+    let known_by = office.tls.current().material.papers().known_by().to_vec();
+    if known_by.is_empty() {
+        let why = "who issued [tls] cert is neither in [tls] ca nor at the end of that file";
+        return Err(internal(office, why));
+    }
+    Ok(known_by)
+}
+
 fn enrolled(office: &Office, issued: &Issued) -> Result<Answer, Broken> {
     let settings = office.config.enrolment.as_ref().zip(office.reception.gateway.get());
     let (settings, bound) = settings.ok_or_else(|| internal(office, "enrolment is not configured"))?;
     let der = |bytes: &[u8]| Der::new(bytes.to_vec()).map_err(|error| internal(office, &error.to_string()));
-    let authorities = office.tls.current();
-    let trust = authorities.material.authorities().iter().map(|one| der(one)).collect::<Result<_, _>>()?;
+    let trust = known_by(office)?.iter().map(|one| der(one)).collect::<Result<_, _>>()?;
     Ok(Answer::Enrolled {
         chain: vec![der(&issued.der)?],
         trust,

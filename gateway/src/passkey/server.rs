@@ -9,6 +9,7 @@
 use super::Shown;
 use crate::audit::Kind;
 use crate::config::WebauthnSettings;
+use crate::ends::End;
 use crate::office::Office;
 use crate::problem::Problem;
 use crate::tls::identity_for;
@@ -117,23 +118,23 @@ impl Certificate {
         Ok(Self { in_use: ArcSwap::from_pointee(read(settings, now)?.0) })
     }
 
-    /// Takes up changed files. `Some` is when the new certificate expires.
-    fn look(&self, settings: &WebauthnSettings, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-        let (read, expires) = read(settings, now)?;
+    /// Takes up changed files. `Some` is how long the new certificate lasts.
+    fn look(&self, settings: &WebauthnSettings, now: Timestamp) -> Result<Option<End>, Problem> {
+        let (read, lasts) = read(settings, now)?;
         if read.cert == self.in_use.load().cert {
             return Ok(None);
         }
         self.in_use.store(Arc::new(read));
-        Ok(Some(expires))
+        Ok(Some(lasts))
     }
 }
 
-fn read(settings: &WebauthnSettings, now: Timestamp) -> Result<(CertifiedKey, Timestamp), Problem> {
+fn read(settings: &WebauthnSettings, now: Timestamp) -> Result<(CertifiedKey, End), Problem> {
     let keys = ("[webauthn] cert", "[webauthn] key");
     let identity = identity_for(settings.origin.host(), (&settings.cert, &settings.key), keys, now)?;
     let certified = CertifiedKey::from_der(identity.chain, identity.key, &aws_lc_rs::default_provider())
         .map_err(|error| Problem::new(&settings.key, error.to_string()).key(keys.1))?;
-    Ok((certified, identity.expires))
+    Ok((certified, identity.lasts))
 }
 
 impl ResolvesServerCert for Certificate {
@@ -197,10 +198,11 @@ fn look_at(
 ) {
     match certificate.look(settings, office.clock.wall()) {
         Ok(None) => *told = None,
-        Ok(Some(expires)) => {
+        Ok(Some(lasts)) => {
             *told = None;
+            office.calendar.note(lasts);
             let event = office.audit.event(Kind::TlsReloaded);
-            let event = event.what(&format!("the passkey page's certificate, good until {expires}"));
+            let event = event.what(&format!("the passkey page's certificate, good until {}", lasts.ends));
             office.audit.tell(&event);
         }
         Err(problem) if told.as_ref() == Some(&problem) => {}

@@ -17,6 +17,10 @@ impl Keys {
         Self(Mutex::new(ledger.keys.clone()))
     }
 
+    fn has(&self, role: KeyRole) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&role)
+    }
+
     /// Whether this key is new; from now on it is not.
     fn is_new(&self, role: KeyRole, hash: [u8; 32]) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,10 +47,23 @@ impl SiteLog {
     /// # Errors
     /// [`LogFailed`].
     pub fn enter_tls_keys(&self, material: &Material) -> Result<(), LogFailed> {
-        let prints = material.prints;
-        self.enter_key(KeyRole::Authority, prints.authority)?;
-        self.enter_key(KeyRole::RevocationList, prints.revocation_list)?;
-        self.enter_key(KeyRole::Certificate, prints.certificate)
+        match &material.papers().external {
+            Some(external) => {
+                self.enter_key(KeyRole::Authority, external.authority_print)?;
+                self.enter_key(KeyRole::RevocationList, external.list_print)?;
+            }
+            None => {
+                self.enter_gone(KeyRole::Authority)?;
+                self.enter_gone(KeyRole::RevocationList)?;
+            }
+        }
+        self.enter_key(KeyRole::Certificate, material.certificate_print())
+    }
+
+    /// A file that was there once and is no longer stands in the log as an
+    /// empty one.
+    fn enter_gone(&self, role: KeyRole) -> Result<(), LogFailed> {
+        if self.keys.has(role) { self.enter_key(role, hash_of(&[])) } else { Ok(()) }
     }
 
     /// Enters the gateway's own authorities and their lists that the log does

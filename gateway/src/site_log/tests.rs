@@ -7,7 +7,7 @@ use crate::names::{Handle, TargetId};
 use crate::rounds::Rounds;
 use crate::sessions::{EndOrder, SignIn};
 use crate::state::SessionRow;
-use recording::log::{Account, Finding, Gap, Happening, LogVerdict, Recovered, Told, read_log};
+use recording::log::{Account, Finding, Gap, Happening, KeyRole, LogVerdict, Recovered, Told, read_log};
 use recording::{FileStorage, Mode, Moment, Opening, Writer};
 use std::fs;
 
@@ -281,7 +281,7 @@ fn keys_and_policy_are_entered_when_they_change_and_not_again() {
     rounds.go(&office);
     office.log.close().unwrap();
     let second = read(&plant);
-    let list = recording::log::KeyRole::RevocationList;
+    let list = KeyRole::RevocationList;
     assert_ne!(second.keys[&list], first.keys[&list]);
     let grown = fs::metadata(plant.path("state/site.log")).unwrap().len() - size;
     assert!(grown < 600, "one entry and its head: {grown} bytes");
@@ -308,6 +308,33 @@ fn entries(plant: &Plant) -> Vec<LogEntry> {
     let file = fs::File::open(plant.path("state/site.log")).unwrap();
     read_log(file, key.public(), |_, entry| entries.push(LogEntry::decode(entry).unwrap().1)).unwrap();
     entries
+}
+
+#[test]
+fn a_ca_that_is_not_trusted_any_more_is_in_the_log_as_an_empty_file() {
+    let plant = Plant::new();
+    drop(plant.office());
+    let plant = plant.without_pki();
+    for _ in 0..2 {
+        plant.office().log.close().unwrap();
+    }
+    let changes = |wanted: KeyRole| {
+        let hash = |entry: &LogEntry| match entry {
+            LogEntry::KeyChanged { role, hash } if *role == wanted => Some(*hash),
+            _ => None,
+        };
+        entries(&plant).iter().filter_map(hash).collect::<Vec<_>>()
+    };
+    let empty = recording::log::hash_of(&[]);
+    for role in [KeyRole::Authority, KeyRole::RevocationList] {
+        let changes = changes(role);
+        assert!(changes.len() == 2 && changes[0] != empty && changes[1] == empty, "{role:?}: {changes:?}");
+    }
+    // One that never was is not in it.
+    let plant = Plant::new().without_pki();
+    plant.office().log.close().unwrap();
+    let is_ca = |entry: &LogEntry| matches!(entry, LogEntry::KeyChanged { role: KeyRole::Authority, .. });
+    assert!(!entries(&plant).iter().any(is_ca));
 }
 
 #[test]
@@ -355,7 +382,7 @@ fn what_the_rounds_come_upon_is_in_the_log() {
     assert_eq!(steps.count(), 1, "{entries:?}");
     let beats = entries.iter().filter(|entry| matches!(entry, LogEntry::Heartbeat { sessions: 0 }));
     assert_eq!(beats.count(), 1, "{entries:?}");
-    let list = recording::log::KeyRole::RevocationList;
+    let list = KeyRole::RevocationList;
     let lists =
         entries.iter().filter(|entry| matches!(entry, LogEntry::KeyChanged { role, .. } if *role == list));
     assert_eq!(lists.count(), 2, "{entries:?}");

@@ -1,22 +1,20 @@
-//! The four files read as a whole: CA, CRL, certificate chain, key.
+//! The files read as a whole: certificate chain and key, CA and CRL.
 
 use super::Trust;
-use super::external::{authorities, revocations};
+use super::external::{External, ExternalContents, ExternalFiles};
+use super::recognition;
 use crate::ca::Anchors;
+use crate::ends::{End, Ending};
 use crate::problem::Problem;
 use jiff::Timestamp;
 use rustls::RootCertStore;
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
@@ -24,69 +22,35 @@ use x509_parser::time::ASN1Time;
 /// The largest file that is read: a CRL of some ten thousand entries.
 const LONGEST_FILE: u64 = 1024 * 1024;
 
-/// The most certificates of a CA that an enrolment hands out.
-const MOST_HANDED_OUT: usize = 8;
-
-/// Where the four files are.
+/// Where the files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// The CA's certificate, PEM; several while a CA is being replaced.
-    pub ca: PathBuf,
-    /// The revocation lists, PEM: one of each CA, and one of each intermediate
-    /// CA whose certificates come with the chain that a client shows.
-    pub crl: PathBuf,
+    /// The CA of certificates that others issue; `None` where the gateway's own
+    /// authority is the only one.
+    pub external: Option<ExternalFiles>,
     /// The gateway's certificate and what leads to its CA, PEM.
     pub cert: PathBuf,
     /// The gateway's private key, PEM, readable by nobody else.
     pub key: PathBuf,
 }
 
-/// The bytes of the four files, read once: what is checked is what is used.
+/// The bytes of the files, read once: what is checked is what is used.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Contents {
-    ca: Vec<u8>,
-    crl: Vec<u8>,
+    external: Option<ExternalContents>,
     cert: Vec<u8>,
     key: Vec<u8>,
-}
-
-/// Four files that passed every check together.
-#[derive(Debug)]
-pub struct Material {
-    trust: Trust,
-    authorities: Vec<CertificateDer<'static>>,
-    fingerprint: [u8; 32],
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-    /// When the gateway's own certificate expires.
-    pub certificate_expires: Timestamp,
-    /// When the CRL that lapses first says that it was made.
-    pub crl_made: Timestamp,
-    /// When the first CRL lapses: sign-ins under it are refused from then on.
-    pub crl_lapses: Timestamp,
-    /// How many certificates the CRLs revoke.
-    pub revoked: usize,
-    /// When each issuer's list was made, by the issuer's name in DER.
-    lists: BTreeMap<Vec<u8>, Timestamp>,
-    /// What the three public files are known by.
-    pub prints: Prints,
-}
-
-/// SHA-256 over each public file as it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prints {
-    /// Of the CA's file.
-    pub authority: [u8; 32],
-    /// Of the revocation list's.
-    pub revocation_list: [u8; 32],
-    /// Of the gateway's own certificate's.
-    pub certificate: [u8; 32],
 }
 
 impl Contents {
     /// Reads the files; all that can't be read or must not be is named.
     pub(super) fn read(files: &Files) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
+        let external = files.external.as_ref().map(ExternalContents::read).transpose();
+        let external = external.unwrap_or_else(|found| {
+            problems.extend(found);
+            None
+        });
         let mut take = |path: &Path, key: &str| match read_bounded(path, key) {
             Ok(bytes) => bytes,
             Err(problem) => {
@@ -94,144 +58,137 @@ impl Contents {
                 Vec::new()
             }
         };
-        let ca = take(&files.ca, "[tls] ca");
-        let crl = take(&files.crl, "[tls] crl");
         let cert = take(&files.cert, "[tls] cert");
         let key = take(&files.key, "[tls] key");
         if let Err(problem) = private(&files.key, "[tls] key") {
             problems.push(problem);
         }
-        if problems.is_empty() { Ok(Self { ca, crl, cert, key }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { external, cert, key }) } else { Err(problems) }
     }
 }
 
-impl Material {
-    /// Reads and checks the four files at `now`.
+/// Files that passed every check together. Whom they let in is another matter:
+/// without a CA in them, nobody.
+#[derive(Debug)]
+pub struct Papers {
+    /// The CA of the files, where there is one.
+    pub external: Option<External>,
+    identity: Identity,
+    known_by: Vec<CertificateDer<'static>>,
+    certificate_print: [u8; 32],
+}
+
+impl Papers {
+    /// Reads and checks the files at `now`.
     ///
     /// # Errors
     /// All that is wrong with them; then nothing is to be used.
     pub fn read(files: &Files, now: Timestamp) -> Result<Self, Vec<Problem>> {
-        Self::parse(files, &Contents::read(files)?, &Anchors::default(), now)
+        Self::parse(files, &Contents::read(files)?, now)
     }
 
-    /// The same from what was read, with the gateway's own authorities beside
-    /// the one of the files.
-    pub(super) fn parse(
-        files: &Files,
-        contents: &Contents,
-        own: &Anchors,
-        now: Timestamp,
-    ) -> Result<Self, Vec<Problem>> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+    pub(super) fn parse(files: &Files, contents: &Contents, now: Timestamp) -> Result<Self, Vec<Problem>> {
+        let provider = aws_lc_rs::default_provider();
         let mut problems = Vec::new();
-        let authorities = authorities(&files.ca, &contents.ca, now).map_err(|problem| problems.push(problem));
-        let crls = authorities.as_ref().ok().map(|authorities| {
-            revocations(&files.crl, &contents.crl, authorities, &provider, now)
-                .map_err(|problem| problems.push(problem))
-        });
+        let both = files.external.as_ref().zip(contents.external.as_ref());
+        let external = both.map(|(files, contents)| External::parse(files, contents, &provider, now));
+        let external = external.transpose().map_err(|problem| problems.push(problem));
         let cert = (&*files.cert, "[tls] cert", &*contents.cert);
         let key = (&*files.key, "[tls] key", &*contents.key);
-        let identity = own_identity(cert, key, &provider, now).map_err(|problem| problems.push(problem));
-        let (Ok(authorities), Some(Ok(crls)), Ok(identity)) = (authorities, crls, identity) else {
-            return Err(problems);
-        };
-        let Identity { chain, key, fingerprint, expires: certificate_expires } = identity;
-        let mut roots = RootCertStore::empty();
-        for authority in authorities.iter().cloned().chain(own.authorities.iter().cloned()) {
-            roots
-                .add(authority)
-                .map_err(|error| vec![Problem::new(&files.ca, error.to_string()).key("[tls] ca")])?;
-        }
-        let first = crls.iter().min_by_key(|list| list.lapses);
-        let Some((crl_made, crl_lapses)) = first.map(|list| (list.made, list.lapses)) else {
-            return Err(vec![Problem::new(&files.crl, "holds no revocation list").key("[tls] crl")]);
-        };
-        let revoked = crls.iter().map(|list| list.revoked).sum();
-        let issuers = crls.iter().map(|list| (list.issuer.clone(), list.made)).collect();
-        // Each certificate is judged by the first list of its own issuer's name:
-        // ours come first, so that no file can put another in their place.
-        let lists = own.lists.iter().cloned().chain(crls.into_iter().map(|list| list.list)).collect();
-        let trust = Trust::new(roots, lists, provider)
-            .map_err(|error| vec![Problem::new(&files.crl, error.to_string()).key("[tls] crl")])?;
-        let prints = Prints {
-            authority: recording::log::hash_of(&contents.ca),
-            revocation_list: recording::log::hash_of(&contents.crl),
-            certificate: recording::log::hash_of(&contents.cert),
-        };
-        Ok(Self {
-            trust,
-            authorities,
-            fingerprint,
-            chain,
-            key,
-            certificate_expires,
-            crl_made,
-            crl_lapses,
-            revoked,
-            lists: issuers,
-            prints,
-        })
+        let identity = own_identity(Ending::GatewayCertificate, cert, key, &provider, now);
+        let identity = identity.map_err(|problem| problems.push(problem));
+        let (Ok(external), Ok(identity)) = (external, identity) else { return Err(problems) };
+        let known_by = recognition::known_by(external.as_ref(), &identity.chain, &provider, now);
+        let certificate_print = recording::log::hash_of(&contents.cert);
+        Ok(Self { external, identity, known_by, certificate_print })
     }
 
-    /// The CA and CRL as a judge of certificates.
+    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.identity.chain
+    }
+
+    /// What people who enrol know the gateway by; empty where nothing in the
+    /// files issued its certificate.
+    pub fn known_by(&self) -> &[CertificateDer<'static>] {
+        &self.known_by
+    }
+
+    /// What of it ends by itself, and when.
+    pub fn ends(&self) -> Vec<End> {
+        let external = self.external.iter().flat_map(|external| [external.authority, external.list]);
+        external.chain([self.identity.lasts]).collect()
+    }
+}
+
+/// All that a handshake needs: the papers, and whom they and the gateway's own
+/// authorities let in.
+#[derive(Debug)]
+pub struct Material {
+    papers: Papers,
+    trust: Trust,
+}
+
+impl Material {
+    /// Puts the gateway's own authorities beside the one of the files.
+    pub(super) fn new(files: &Files, papers: Papers, own: &Anchors) -> Result<Self, Vec<Problem>> {
+        let (path, key) = match &files.external {
+            Some(external) => (&external.ca, "[tls] ca"),
+            None => (&files.cert, "[tls]"),
+        };
+        let refuse = |error: &dyn std::fmt::Display| vec![Problem::new(path, error.to_string()).key(key)];
+        let external = papers.external.as_ref();
+        let mut roots = RootCertStore::empty();
+        let authorities = external.map_or(&[][..], External::authorities);
+        for authority in authorities.iter().chain(&own.authorities) {
+            roots.add(authority.clone()).map_err(|error| refuse(&error))?;
+        }
+        // Each certificate is judged by the first list of its own issuer's name:
+        // ours come first, so that no file can put another in their place.
+        let lists = external.map_or(&[][..], External::lists);
+        let lists = own.lists.iter().chain(lists).cloned().collect();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let trust = Trust::new(roots, lists, provider).map_err(|error| refuse(&error))?;
+        Ok(Self { papers, trust })
+    }
+
+    /// What the files say.
+    pub fn papers(&self) -> &Papers {
+        &self.papers
+    }
+
+    /// The CAs and their lists as a judge of certificates.
     pub fn trust(&self) -> &Trust {
         &self.trust
     }
 
     /// A list of an issuer that was made before the one in `newer`: both times.
     pub(super) fn older_list(&self, newer: &Self) -> Option<(Timestamp, Timestamp)> {
-        self.lists.iter().find_map(|(issuer, made)| {
-            newer.lists.get(issuer).filter(|known| made < known).map(|known| (*made, *known))
-        })
+        let (own, newer) = (self.papers.external.as_ref()?, newer.papers.external.as_ref()?);
+        own.older_list(newer)
     }
 
     /// SHA-256 of the SubjectPublicKeyInfo of the gateway's own certificate.
     pub fn fingerprint(&self) -> [u8; 32] {
-        self.fingerprint
+        self.papers.identity.fingerprint
     }
 
-    /// The CA of the files, as people who enrol get it.
-    pub fn authorities(&self) -> &[CertificateDer<'static>] {
-        &self.authorities
+    /// SHA-256 over the file of the gateway's own certificate.
+    pub fn certificate_print(&self) -> [u8; 32] {
+        self.papers.certificate_print
+    }
+
+    /// When the gateway's own certificate expires.
+    pub fn certificate_expires(&self) -> Timestamp {
+        self.papers.identity.lasts.ends
     }
 
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
-        self.chain.clone()
+        self.papers.identity.chain.clone()
     }
 
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
-        self.key.clone_key()
+        self.papers.identity.key.clone_key()
     }
-}
-
-/// Whether somebody who trusts the CA of the files alone knows the gateway's
-/// certificate by this name.
-///
-/// # Errors
-/// Why not, in words.
-pub fn recognised(files: &Files, name: &ServerName<'_>, now: Timestamp) -> Result<(), String> {
-    let material = Material::read(files, now).map_err(|_| "the files of [tls] can't be used".to_owned())?;
-    if material.authorities.len() > MOST_HANDED_OUT
-        || material.authorities.iter().any(|one| one.len() > wire::LONGEST_DER)
-    {
-        let file = files.ca.display();
-        return Err(format!(
-            "{file} is handed out to technicians: at most {MOST_HANDED_OUT} certificates of {} bytes each",
-            wire::LONGEST_DER
-        ));
-    }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(material.authorities.iter().cloned());
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    let verifier = verifier.map_err(|error| error.to_string())?;
-    let (first, rest) = material.chain.split_first().ok_or("there is no certificate")?;
-    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    verifier
-        .verify_server_cert(first, rest, name, &[], now)
-        .map(drop)
-        .map_err(|error| format!("technicians would not know {} by this: {error}", files.cert.display()))
 }
 
 /// A server's certificate and key.
@@ -239,10 +196,17 @@ pub(crate) struct Identity {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
     fingerprint: [u8; 32],
-    pub(crate) expires: Timestamp,
+    pub(crate) lasts: End,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Identity").field("lasts", &self.lasts).finish_non_exhaustive()
+    }
 }
 
 fn own_identity(
+    what: Ending,
     (cert_path, cert_key, cert): (&Path, &str, &[u8]),
     (key_path, key_key, key): (&Path, &str, &[u8]),
     provider: &CryptoProvider,
@@ -253,7 +217,7 @@ fn own_identity(
         return Err(Problem::new(cert_path, "holds no certificate").key(cert_key));
     };
     let parsed = parse_certificate(cert_path, cert_key, first)?;
-    let expires = in_time(cert_path, cert_key, &parsed, now)?;
+    let lasts = in_time(cert_path, cert_key, what, &parsed, now)?;
     let fingerprint = recording::log::hash_of(parsed.public_key().raw);
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|error| Problem::new(key_path, format!("holds no private key: {error}")).key(key_key))?;
@@ -261,11 +225,11 @@ fn own_identity(
         let reason = format!("does not belong to {}: {error}", cert_path.display());
         Problem::new(key_path, reason).key(key_key).hint("name the key that the certificate was made for")
     })?;
-    Ok(Identity { chain, key, fingerprint, expires })
+    Ok(Identity { chain, key, fingerprint, lasts })
 }
 
-/// Reads another server certificate of ours, which must be made for `name`,
-/// and its key; `keys` are the two keys of the configuration.
+/// Reads the passkey page's certificate, which must be made for `name`, and its
+/// key; `keys` are the two keys of the configuration.
 ///
 /// # Errors
 /// What is wrong with them.
@@ -278,7 +242,13 @@ pub(crate) fn identity_for(
     let provider = aws_lc_rs::default_provider();
     private(key, keys.1)?;
     let (cert_bytes, key_bytes) = (read_bounded(cert, keys.0)?, read_bounded(key, keys.1)?);
-    let identity = own_identity((cert, keys.0, &cert_bytes), (key, keys.1, &key_bytes), &provider, now)?;
+    let identity = own_identity(
+        Ending::PageCertificate,
+        (cert, keys.0, &cert_bytes),
+        (key, keys.1, &key_bytes),
+        &provider,
+        now,
+    )?;
     let made_for_it = identity.chain.first().is_some_and(|first| {
         let parsed = rustls::server::ParsedCertificate::try_from(first);
         let name = ServerName::try_from(name);
@@ -317,27 +287,26 @@ pub(super) fn parse_certificate<'a>(
     Ok(certificate)
 }
 
-/// Refuses a certificate out of its time; tells when it expires.
+/// Refuses a certificate out of its time; tells how long it lasts.
 pub(super) fn in_time(
     path: &Path,
     key: &str,
+    what: Ending,
     certificate: &X509Certificate<'_>,
     now: Timestamp,
-) -> Result<Timestamp, Problem> {
+) -> Result<End, Problem> {
     let validity = certificate.validity();
-    let (Some(begins), Some(expires)) = (stamp(validity.not_before), stamp(validity.not_after)) else {
+    let (Some(begins), Some(ends)) = (stamp(validity.not_before), stamp(validity.not_after)) else {
         return Err(Problem::new(path, "has impossible dates").key(key));
     };
-    if expires <= now {
-        return Err(Problem::new(path, format!("expired on {expires}"))
-            .key(key)
-            .hint("renew the certificate"));
+    if ends <= now {
+        return Err(Problem::new(path, format!("expired on {ends}")).key(key).hint("renew the certificate"));
     }
     if begins > now {
         let problem = Problem::new(path, format!("is not valid before {begins}")).key(key);
         return Err(problem.hint("check this machine's clock"));
     }
-    Ok(expires)
+    Ok(End { what, begins, ends })
 }
 
 pub(super) fn stamp(time: ASN1Time) -> Option<Timestamp> {
@@ -345,7 +314,7 @@ pub(super) fn stamp(time: ASN1Time) -> Option<Timestamp> {
 }
 
 /// Reads a file that is not longer than [`LONGEST_FILE`].
-fn read_bounded(path: &Path, key: &str) -> Result<Vec<u8>, Problem> {
+pub(super) fn read_bounded(path: &Path, key: &str) -> Result<Vec<u8>, Problem> {
     let refuse = |error: std::io::Error| Problem::new(path, error.to_string()).key(key);
     let length = std::fs::metadata(path).map_err(refuse)?.len();
     if length > LONGEST_FILE {
@@ -371,11 +340,10 @@ mod tests {
     use super::*;
     use crate::fixture::{Plant, authority_named, crl, noon};
 
-    fn told(plant: &Plant) -> Result<Material, String> {
-        let [ca, crl, cert, key] =
-            ["ca.pem", "crl.pem", "gateway.pem", "gateway.key"].map(|name| plant.path(name));
-        let read = Material::read(&Files { ca, crl, cert, key }, noon());
+    fn told(plant: &Plant) -> Result<External, String> {
+        let read = Papers::read(&plant.files(), noon());
         read.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+            .map(|papers| papers.external.unwrap())
     }
 
     #[test]
@@ -389,9 +357,9 @@ mod tests {
         assert!(refused.contains("is not signed by the CA: no list of CN=second authority"), "{refused}");
         let sooner = crl(&second, &[7, 8], noon(), 9);
         plant.write("crl.pem", &format!("{own}{sooner}"));
-        let material = told(&plant).unwrap();
+        let external = told(&plant).unwrap();
         let lapses = noon() + jiff::SignedDuration::from_hours(24 * 9);
-        assert_eq!((material.revoked, material.crl_lapses), (2, lapses));
+        assert_eq!((external.revoked, external.list.ends), (2, lapses));
         plant.write("crl.pem", &format!("{own}{sooner}{sooner}"));
         let refused = told(&plant).unwrap_err();
         assert!(refused.contains("holds two lists of CN=second authority"), "{refused}");

@@ -1,12 +1,12 @@
-//! Watches the four files and swaps whole new material in.
+//! Watches the files and swaps whole new material in.
 
 use super::material::Contents;
-use super::{Files, Material, Trust, Unfit};
+use super::{Files, Material, Papers, Trust, Unfit};
 use crate::ca::{Anchors, IssuingCa};
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::quic::{ServerConfig, Windows, server_config};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,9 +15,6 @@ use tokio::sync::watch;
 
 /// How often the files are looked at.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// Days before its end at which a CRL raises an alarm.
-const ALARM_DAYS: [i64; 3] = [30, 14, 3];
 
 /// The material in use and the endpoint configuration made of it.
 pub struct Current {
@@ -66,7 +63,6 @@ struct Seen {
     /// Broken contents that were seen once; told when seen again.
     broken: Option<Result<Contents, Vec<Problem>>>,
     told: bool,
-    crl_alarm: Option<i64>,
 }
 
 impl fmt::Debug for Seen {
@@ -89,18 +85,12 @@ impl Reloader {
     ) -> Result<Self, Vec<Problem>> {
         let (contents, taken) = (Contents::read(&files)?, clock.wall());
         let anchors = anchors(own.as_ref());
-        let material = Material::parse(&files, &contents, &anchors, taken)?;
+        let material = Material::new(&files, Papers::parse(&files, &contents, taken)?, &anchors)?;
         let server = server_config(&material, &windows, Arc::clone(&clock))
             .map_err(|error| vec![Problem::new(&files.cert, error.to_string()).key("[tls]")])?;
         let (current, _) = watch::channel(Arc::new(Current { material, server, generation: 1 }));
-        let seen = Seen {
-            in_use: contents,
-            taken,
-            anchors: anchors.generation,
-            broken: None,
-            told: false,
-            crl_alarm: None,
-        };
+        let anchors = anchors.generation;
+        let seen = Seen { in_use: contents, taken, anchors, broken: None, told: false };
         Ok(Self { files, windows, clock, own, current, seen: Mutex::new(seen) })
     }
 
@@ -137,9 +127,8 @@ impl Reloader {
         let built = |contents: Contents| Ok((self.build(&contents, &own)?, contents));
         match read.clone().and_then(built) {
             Ok((current, in_use)) => {
-                let crl_alarm = seen.crl_alarm.filter(|_| same_files);
                 let (taken, anchors) = (self.clock.wall(), own.generation);
-                *seen = Seen { in_use, taken, anchors, broken: None, told: false, crl_alarm };
+                *seen = Seen { in_use, taken, anchors, broken: None, told: false };
                 self.current.send_replace(Arc::new(current));
                 Look::Reloaded
             }
@@ -160,31 +149,19 @@ impl Reloader {
         Some(Look::Reloaded)
     }
 
-    /// The alarm that is due for the CRL's end, each at most once: days left,
-    /// at most 30, 14 and 3, and 0 or less when it has lapsed.
-    pub fn crl_alarm(&self) -> Option<i64> {
-        let current = self.current();
-        let due = alarm_due(current.material.crl_made, current.material.crl_lapses, self.clock.wall())?;
-        let mut seen = lock(&self.seen);
-        if seen.crl_alarm.is_some_and(|told| told <= due) {
-            return None;
-        }
-        seen.crl_alarm = Some(due);
-        Some(due)
-    }
-
     fn build(&self, contents: &Contents, own: &Anchors) -> Result<Current, Vec<Problem>> {
         let current = self.build_from(contents, own, self.clock.wall())?;
         // An older list could make a revoked certificate good again.
         if let Some((made, known)) = current.material.older_list(&self.current().material) {
             let reason = format!("is older ({made}) than the one in use ({known})");
-            return Err(vec![Problem::new(&self.files.crl, reason).key("[tls] crl")]);
+            let file = self.files.external.as_ref().map_or(&self.files.cert, |external| &external.crl);
+            return Err(vec![Problem::new(file, reason).key("[tls] crl")]);
         }
         Ok(current)
     }
 
     fn build_from(&self, contents: &Contents, own: &Anchors, at: Timestamp) -> Result<Current, Vec<Problem>> {
-        let material = Material::parse(&self.files, contents, own, at)?;
+        let material = Material::new(&self.files, Papers::parse(&self.files, contents, at)?, own)?;
         let old = self.current();
         let server = server_config(&material, &self.windows, Arc::clone(&self.clock))
             .map_err(|error| vec![Problem::new(&self.files.cert, error.to_string()).key("[tls]")])?;
@@ -213,18 +190,6 @@ fn anchors(own: Option<&Arc<IssuingCa>>) -> Arc<Anchors> {
     own.map_or_else(Arc::default, |own| own.anchors())
 }
 
-/// A list made for a month raises no alarm on its first day: only thresholds
-/// within the second half of its time count.
-fn alarm_due(made: Timestamp, lapses: Timestamp, now: Timestamp) -> Option<i64> {
-    let left = lapses.duration_since(now);
-    if left <= SignedDuration::ZERO {
-        return Some(0);
-    }
-    let half = lapses.duration_since(made) / 2;
-    let days = |days: i64| SignedDuration::from_hours(days.saturating_mul(24));
-    ALARM_DAYS.into_iter().rev().find(|threshold| left <= days(*threshold) && days(*threshold) <= half)
-}
-
 /// A poisoned lock here guards what was seen last: whole at any moment.
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
@@ -234,6 +199,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 mod tests {
     use super::*;
     use crate::fixture::{Plant, Purpose, authority_named, crl, issue, noon};
+    use jiff::SignedDuration;
     use rustls::pki_types::pem::PemObject;
 
     fn reloader(plant: &Plant) -> Reloader {
@@ -321,21 +287,5 @@ mod tests {
         assert_eq!((reloader.look(), reloader.current().generation), (Look::Same, 1));
         plant.write_secret("gateway.key", &renewed.key);
         assert_eq!((reloader.look(), reloader.current().generation), (Look::Reloaded, 2));
-    }
-
-    #[test]
-    fn the_end_of_a_list_is_told_at_30_14_and_3_days_and_when_it_has_come() {
-        let plant = Plant::new();
-        let reloader = reloader(&plant);
-        let mut told = Vec::new();
-        for _ in 0..62 {
-            told.extend(reloader.crl_alarm());
-            plant.advance_days(1);
-        }
-        assert_eq!(told, [30, 14, 3, 0]);
-        // One that was made for a week only.
-        let week = noon() + SignedDuration::from_hours(24 * 7);
-        assert_eq!(alarm_due(noon(), week, noon()), None);
-        assert_eq!(alarm_due(noon(), week, week - SignedDuration::from_hours(70)), Some(3));
     }
 }

@@ -97,15 +97,15 @@ fn unfit(error: &Error) -> Unfit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ca::Anchors;
     use crate::fixture::{Plant, Purpose, authority, issue, noon};
-    use crate::tls::{Files, Material};
+    use crate::tls::{Material, Papers};
     use jiff::SignedDuration;
     use rustls::pki_types::pem::PemObject;
 
     fn trust(plant: &Plant) -> Trust {
-        let [ca, crl, cert, key] =
-            ["ca.pem", "crl.pem", "gateway.pem", "gateway.key"].map(|name| plant.path(name));
-        Material::read(&Files { ca, crl, cert, key }, noon()).unwrap().trust().clone()
+        let papers = Papers::read(&plant.files(), noon()).unwrap();
+        Material::new(&plant.files(), papers, &Anchors::default()).unwrap().trust().clone()
     }
 
     fn chain(pem: &str) -> Vec<CertificateDer<'static>> {

@@ -22,6 +22,7 @@ mod main_job;
 mod misbehaving;
 mod modbus_functions;
 mod opaque_services;
+mod own_authority;
 mod passkeys;
 mod policy_changes;
 mod policy_tools;
