@@ -319,9 +319,9 @@ fn a_ca_that_is_not_trusted_any_more_is_in_the_log_as_an_empty_file() {
         plant.office().log.close().unwrap();
     }
     let changes = |wanted: KeyRole| {
-        let hash = |entry: &LogEntry| match entry {
-            LogEntry::KeyChanged { role, hash } if *role == wanted => Some(*hash),
-            _ => None,
+        let hash = |entry: &LogEntry| {
+            let LogEntry::KeyChanged { role, hash } = entry else { return None };
+            (*role == wanted).then_some(*hash)
         };
         entries(&plant).iter().filter_map(hash).collect::<Vec<_>>()
     };

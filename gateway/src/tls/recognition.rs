@@ -156,6 +156,18 @@ mod tests {
         assert!(refused.contains("is neither in [tls] ca nor at the end of this file"), "{refused}");
     }
 
+    #[test]
+    fn whoever_has_its_own_certificate_knows_the_next_one_of_the_same_key_and_no_other() {
+        let params = || rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let (key, other) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+        let made = |key| der(&params().self_signed(key).unwrap().pem());
+        let (known, next, foreign) = ([made(&key)], [made(&key)], [made(&other)]);
+        let provider = aws_lc_rs::default_provider();
+        assert_ne!(known, next, "serial numbers differ");
+        assert!(leads_to(&next, &known, &provider, noon()));
+        assert!(!leads_to(&foreign, &known, &provider, noon()));
+    }
+
     /// Clients refuse a CA's certificate as a server's (RFC 5280, 4.2.1.9).
     #[test]
     fn a_ca_that_is_its_own_server_is_refused() {
