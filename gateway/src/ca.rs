@@ -229,9 +229,7 @@ impl IssuingCa {
         let wanted = now.saturating_add(self.settings.certificate_lifetime).unwrap_or(now);
         let inner = self.lock();
         let issuing = inner.issuing()?;
-        // Only where it is the authority that shortens it: whoever renews early
-        // under a shorter lifetime than before gets what is configured now.
-        if wanted > issuing.expires && issuing.expires <= least {
+        if issuing.expires <= least {
             return Err(CaError::Ends(issuing.expires));
         }
         issuing.issue(key, person, now, wanted.min(issuing.expires))
