@@ -54,10 +54,11 @@ pub struct Ended {
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.text.is_empty() {
-            return write!(formatter, "{}", self.reason);
+        let reason = self.reason.to_string();
+        if self.text.is_empty() || self.text == reason {
+            return formatter.write_str(&reason);
         }
-        write!(formatter, "{} ({})", self.reason, self.text)
+        write!(formatter, "{reason} ({})", self.text)
     }
 }
 
@@ -97,11 +98,11 @@ impl Session {
             Notice::Ending { reason, in_s } => {
                 let left = jiff::SignedDuration::from_secs(i64::from(in_s));
                 self.ending = Some((reason, now.saturating_add(left).unwrap_or(now)));
-                Some(format!(
-                    "{}: ends in {}: {reason}",
-                    self.target,
-                    crate::status::duration(i64::from(in_s))
-                ))
+                // Where nothing is left, that it has ended is told at once.
+                (in_s > 0).then(|| {
+                    let left = crate::status::duration(i64::from(in_s));
+                    format!("{}: ends in {left}: {reason}", self.target)
+                })
             }
             Notice::Ended { reason, text } => {
                 let ended = Ended { reason, text: escape(&text) };
@@ -237,6 +238,22 @@ pub(crate) mod tests {
         ledger.notice(id(1), Notice::Activity { operations: 9, denied: 4 }, now);
         let (_, session) = ledger.sessions().next().unwrap();
         assert_eq!((session.denied, session.operations), (4, Some(9)));
+    }
+
+    #[test]
+    fn an_end_is_told_once_and_its_reason_once() {
+        let told = |notice| {
+            let mut ledger = Ledger::default();
+            ledger.opened(id(1), "a", 1000, LIMITS);
+            ledger.notice(id(1), notice, Timestamp::UNIX_EPOCH)
+        };
+        let reason = EndReason::Killed;
+        let ended = |text: &str| told(Notice::Ended { reason, text: text.to_owned() }).unwrap();
+        assert_eq!(ended(""), format!("a: ended: {reason}"));
+        assert_eq!(ended(&reason.to_string()), ended(""));
+        assert_eq!(ended("operator-1"), format!("a: ended: {reason} (operator-1)"));
+        assert_eq!(told(Notice::Ending { reason, in_s: 0 }), None);
+        assert_eq!(told(Notice::Ending { reason, in_s: 60 }).unwrap(), format!("a: ends in 1 min: {reason}"));
     }
 
     #[test]

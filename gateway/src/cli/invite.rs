@@ -43,7 +43,7 @@ pub(super) fn invite(connection: &Connection, arguments: InviteArguments) -> Res
 fn shown(invited: &Invited) -> String {
     format!(
         "{} is invited until {}. The token, shown this once, is good for one enrolment:\n\n{}\n\n{}\n\n\
-         Give it to that person only. They run:\n\n  gatehouse enroll --token TOKEN\n\n\
+         Give it to that person only. They run this, and paste it where it asks:\n\n  gatehouse enroll\n\n\
          The gateway's key is sha256:{} and it enrols at {}.",
         invited.handle,
         moment(invited.expires),
