@@ -201,6 +201,14 @@ pub(crate) async fn asks_for_an_enrolment(
     url
 }
 
+/// What a page handed over, for the gateway.
+fn answer_to(choice: FactorChoice, json: String) -> Ask {
+    match choice {
+        FactorChoice::NewPasskey | FactorChoice::NewTotp => Ask::Registration { json },
+        FactorChoice::KnownPasskey | FactorChoice::KnownTotp => Ask::Assertion { json },
+    }
+}
+
 #[test]
 fn a_page_of_somebody_elses_enrolment_gives_its_sender_nothing() {
     let plc = Plc::start(Manners::Proper);
@@ -231,15 +239,7 @@ fn a_page_of_somebody_elses_enrolment_gives_its_sender_nothing() {
             let heard = tokio::time::timeout(IN_VAIN, waiting.talk.receive()).await;
             assert!(heard.is_err(), "the thief heard {heard:?}");
             // Even in the thief's hands it would fit no other connection.
-            let json = answer;
-            other
-                .talk
-                .send(&match choice {
-                    FactorChoice::NewPasskey | FactorChoice::NewTotp => Ask::Registration { json },
-                    FactorChoice::KnownPasskey | FactorChoice::KnownTotp => Ask::Assertion { json },
-                })
-                .await
-                .unwrap();
+            other.talk.send(&answer_to(choice, answer)).await.unwrap();
             let said = other.talk.answer().await.unwrap();
             assert_eq!(declined(&said), Some(Declined::Passkey), "{said:?}");
         });
@@ -251,6 +251,72 @@ fn a_page_of_somebody_elses_enrolment_gives_its_sender_nothing() {
     let answer = browser.use_authenticator(&page, ORIGIN);
     assert_eq!(browser.send_form(&page, ORIGIN, &answer).status, 200);
     listening(client).end().unwrap().expect_code(0).unwrap();
+}
+
+#[test]
+fn an_answer_counts_once() {
+    let plc = Plc::start(Manners::Proper);
+    let (workshop, mut browser) = workshop(&plc);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let loopback = Loopback { port: 40123, nonce: [1; 16] };
+    let mut used = String::new();
+    for choice in [FactorChoice::NewPasskey, FactorChoice::KnownPasskey] {
+        let invited = token(&gateway.invite(TECHNICIAN).unwrap());
+        block_on(async {
+            let (mut applicant, _) = Applicant::welcomed(&invited).await;
+            let page = asks_for_an_enrolment(&mut applicant, choice, loopback).await;
+            let json = browser.use_authenticator(&browser.visit(&page), ORIGIN);
+            assert_eq!(browser.visit(&page).status, 404, "the page is there once");
+            used.clone_from(&json);
+            let answer = answer_to(choice, json);
+            // The second one comes while the first is judged, and is nobody's.
+            applicant.talk.send(&answer).await.unwrap();
+            let _ = applicant.talk.send(&answer).await;
+            let said = applicant.talk.answer().await.unwrap();
+            assert!(matches!(said, Said::Enrolled { .. }), "{said:?}");
+            let more = applicant.talk.answer().await;
+            assert!(more.is_err(), "one answer, one enrolment: {more:?}");
+        });
+    }
+    let invited = token(&gateway.invite(TECHNICIAN).unwrap());
+    block_on(async {
+        let (mut applicant, _) = Applicant::welcomed(&invited).await;
+        asks_for_an_enrolment(&mut applicant, FactorChoice::KnownPasskey, loopback).await;
+        applicant.talk.send(&Ask::Assertion { json: used }).await.unwrap();
+        let said = applicant.talk.answer().await.unwrap();
+        assert_eq!(declined(&said), Some(Declined::Passkey), "played again: {said:?}");
+    });
+    let list = gateway.admin(&["ca", "list", "--json"]).unwrap().expect_code(0).unwrap().out;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 2);
+}
+
+#[test]
+#[ignore = "it takes more than two minutes"]
+fn a_page_and_its_answer_are_worth_nothing_after_two_minutes() {
+    let plc = Plc::start(Manners::Proper);
+    let (workshop, mut browser) = workshop(&plc);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let invited = token(&gateway.invite(TECHNICIAN).unwrap());
+    let runtime = super::attacks::runtime();
+    runtime.block_on(async {
+        let loopback = Loopback { port: 40123, nonce: [1; 16] };
+        let (mut late, _) = Applicant::welcomed(&invited).await;
+        let (mut silent, _) = Applicant::welcomed(&invited).await;
+        let page = asks_for_an_enrolment(&mut late, FactorChoice::NewPasskey, loopback).await;
+        let unseen = asks_for_an_enrolment(&mut silent, FactorChoice::NewPasskey, loopback).await;
+        let json = browser.use_authenticator(&browser.visit(&page), ORIGIN);
+        tokio::time::sleep(Duration::from_secs(121)).await;
+        assert_eq!(browser.visit(&unseen).status, 404);
+        late.talk.send(&Ask::Registration { json }).await.unwrap();
+        let said = late.talk.answer().await.unwrap();
+        assert_eq!(declined(&said), Some(Declined::Passkey), "{said:?}");
+        assert!(format!("{said:?}").contains("the answer came more than 120 s after the page"), "{said:?}");
+        let said = tokio::time::timeout(PATIENCE, silent.talk.receive()).await.unwrap().unwrap();
+        assert_eq!(declined(&said), Some(Declined::TimedOut), "{said:?}");
+    });
+    assert_eq!(shown(&gateway), None);
+    enrol(&mut browser, &Technician::new(&workshop, "mine"), &gateway.invite(TECHNICIAN).unwrap());
 }
 
 #[test]
