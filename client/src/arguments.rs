@@ -256,8 +256,8 @@ struct FactorArguments {
     /// Sign in with a passkey: security key, phone or this machine
     #[arg(long)]
     passkey: bool,
-    /// The same with a security key plugged into this machine, without a
-    /// browser (on Windows: the system's own dialogue)
+    /// Use a passkey by a security key plugged into this machine, without a
+    /// browser (on Windows: by the system's own dialogue)
     #[arg(long, conflicts_with = "no_browser")]
     security_key: bool,
     /// Print the passkey page's address instead of opening a browser; the

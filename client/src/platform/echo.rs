@@ -6,6 +6,7 @@
 #[cfg(all(target_os = "linux", feature = "usb-security-key"))]
 mod linux {
     use std::fs::File;
+    use std::path::Path;
     use std::sync::{Mutex, PoisonError};
 
     use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -17,7 +18,11 @@ mod linux {
     }
 
     pub(super) fn remember() {
-        let Ok(terminal) = File::options().read(true).write(true).open("/dev/tty") else { return };
+        remember_at(Path::new("/dev/tty"));
+    }
+
+    fn remember_at(terminal: &Path) {
+        let Ok(terminal) = File::options().read(true).write(true).open(terminal) else { return };
         let Ok(settings) = tcgetattr(&terminal) else { return };
         exchange(Some((terminal, settings)));
     }
@@ -30,6 +35,42 @@ mod linux {
         if let Some((terminal, settings)) = exchange(None) {
             // A terminal that is gone needs no echo.
             let _ = tcsetattr(&terminal, OptionalActions::Now, &settings);
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        use rustix::termios::LocalModes;
+
+        use super::*;
+
+        #[test]
+        fn a_terminal_that_was_left_mute_gets_its_echo_back_once() {
+            let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+            grantpt(&master).and_then(|()| unlockpt(&master)).unwrap();
+            let name = ptsname(&master, Vec::new()).unwrap();
+            let path = Path::new(OsStr::from_bytes(name.to_bytes()));
+            let terminal = File::options().read(true).write(true).open(path).unwrap();
+            let echoes = || tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO);
+            let mute = || {
+                let mut settings = tcgetattr(&terminal).unwrap();
+                settings.local_modes.remove(LocalModes::ECHO);
+                tcsetattr(&terminal, OptionalActions::Now, &settings).unwrap();
+            };
+            assert!(echoes());
+            remember_at(path);
+            mute();
+            restore();
+            assert!(echoes(), "the program ended while a PIN was typed");
+            remember_at(path);
+            mute();
+            forget();
+            restore();
+            assert!(!echoes(), "what was typed to its end is nobody's to put back");
         }
     }
 }
