@@ -19,6 +19,8 @@ mod material;
 mod recognition;
 mod reload;
 mod strict;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 pub use external::{External, ExternalFiles};

@@ -4,12 +4,15 @@ use super::*;
 use crate::fixture::{Plant, noon};
 use crate::state::{ConfirmedFactor, Enrolment, Invitation, SqliteState, StateFiles};
 use crate::tls::{Look, Reloader, Unfit};
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use rustls::pki_types::pem::PemObject;
 use std::os::unix::fs::PermissionsExt;
 use wire::enrolment::Secret;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+
+#[path = "../../../fuzz/src/requests.rs"]
+mod requests;
 
 struct House {
     plant: Plant,
@@ -277,4 +280,17 @@ fn a_crash_between_key_and_certificate_is_harmless() {
     std::fs::write(settings(&house.plant).dir.join("authority-2.key"), "half").unwrap();
     assert_eq!(house.reopen().unwrap().status().len(), 1);
     assert_eq!(house.ca.rotate().unwrap().number, 3);
+}
+
+#[test]
+fn the_corpus_of_requests_gives_the_keys_that_stand_in_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/request");
+    let inputs = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap());
+    let key = |der: &[u8]| Some(RequestedKey::read(der).ok()?.subject_public_key_info());
+    let mut taken: Vec<String> = inputs
+        .filter(|input| requests::request(&std::fs::read(input.path()).unwrap(), key))
+        .map(|input| input.file_name().into_string().unwrap())
+        .collect();
+    taken.sort();
+    assert_eq!(taken, ["ed25519", "p256", "p384", "rsa-3072", "with-attributes"]);
 }

@@ -124,8 +124,9 @@ fn allows(certificate: &X509Certificate<'_>, use_of: impl Fn(&KeyUsage) -> bool)
 
 /// A certificate that has its one proper form where that matters.
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
-    let (_, certificate) = X509Certificate::from_der(der).map_err(|_| unreadable())?;
-    let proper = has_one_form(certificate.raw_serial()) && certificate.extensions_map().is_ok();
+    let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| unreadable())?;
+    let proper =
+        rest.is_empty() && has_one_form(certificate.raw_serial()) && certificate.extensions_map().is_ok();
     if proper { Ok(certificate) } else { Err(unreadable()) }
 }
 

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
 
 mod any_bytes;
+mod corpus;
 mod enrolment;
 mod pinned;
