@@ -1,7 +1,7 @@
 //! The command line: what can be asked of `gatehouse-gateway`.
 //!
-//! `run` and `check` work on a configuration file; all else speaks to a running
-//! gateway over its admin socket. Listings print for people, or as JSON with
+//! `run` and `check` work on a configuration file, `keygen` and most of `policy` on
+//! files; all else speaks to a running gateway over its admin socket. Listings print for people, or as JSON with
 //! `--json`. Exit codes: 0 done, 1 the answer is no, 4 usage or I/O, 5
 //! configuration or policy invalid, 6 refused by the gateway, 7 unreachable.
 
@@ -12,6 +12,7 @@ mod check;
 mod enrol;
 mod exit;
 mod invite;
+mod keygen;
 mod policy;
 mod print;
 mod remote;
@@ -66,6 +67,7 @@ where
     match arguments.command {
         Command::Run { config } => start(&config, serve),
         Command::Check { config } => check::configuration(&config, arguments.connection.form()),
+        Command::Keygen { out } => keygen::keygen(&out, arguments.connection.form()),
         Command::User(command) => remote::user(&arguments.connection, command),
         Command::Sessions(command) => remote::sessions(&arguments.connection, command),
         Command::Policy(command) => policy::run(&arguments.connection, command),

@@ -20,6 +20,12 @@ Examples:
 
 Exit codes: 0 done, 1 the answer is no, 4 usage or I/O, 5 configuration or policy invalid, 6 refused by the gateway, 7 unreachable.";
 
+const KEYGEN_EXAMPLES: &str = "\
+Examples:
+  gatehouse-gateway keygen --out signing.key
+
+Prints the public half. Give signing.pub to whoever checks recordings; with another key a new site log begins.";
+
 const USER_EXAMPLES: &str = "\
 Examples:
   gatehouse-gateway --socket admin.sock user import --cert tech-1@vendor-a.pem tech-1@vendor-a
@@ -75,7 +81,7 @@ Exit codes: 0 allowed, 1 denied or in need of somebody's consent, 4 not a questi
 const SEAL_EXAMPLES: &str = "\
 Examples:
   gatehouse-gateway policy seal --policies policies
-  openssl genpkey -algorithm ed25519 -out policy.key && chmod 600 policy.key
+  gatehouse-gateway keygen --out policy.key
   gatehouse-gateway policy seal --policies policies --sign policy.key
 
 A gateway with `[policy] require_manifest = true` refuses a folder without a manifest that fits, one with
@@ -166,6 +172,14 @@ pub(super) enum Command {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Make a key that signs recordings and the site log, or a policy's manifest
+    #[command(after_help = KEYGEN_EXAMPLES)]
+    Keygen {
+        /// The new file of mode 0600; the public half, which checks what it
+        /// signed, is written beside it, with the ending `pub`
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Persons and their keys
     #[command(subcommand, after_help = USER_EXAMPLES)]

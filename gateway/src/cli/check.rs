@@ -15,6 +15,9 @@ struct Report {
     valid: bool,
     problems: Vec<String>,
     warnings: Vec<String>,
+    /// What checks the recordings that this gateway makes, a C2SP verifier key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recordings_verify_with: Option<String>,
     /// Who issues the certificates of people.
     issuers: Vec<&'static str>,
     ends: Vec<EndReport>,
@@ -53,6 +56,7 @@ fn report(path: &Path) -> Report {
         Err(problems) => return Report::of(problems.iter().map(ToString::to_string).collect()),
     };
     let (mut problems, mut report) = (Vec::new(), Report::of(Vec::new()));
+    report.recordings_verify_with = Some(config.recording.signing_key.public().to_string());
     report.look_at_certificates(&config, SystemClock::new().wall());
     match read_folder(&config.policy) {
         Ok(policy) => {
@@ -71,7 +75,17 @@ fn report(path: &Path) -> Report {
 impl Report {
     fn of(problems: Vec<String>) -> Self {
         let (warnings, issuers, ends) = Default::default();
-        Self { valid: problems.is_empty(), problems, warnings, issuers, ends, policy: None, site_log: None }
+        let valid = problems.is_empty();
+        Self {
+            valid,
+            problems,
+            warnings,
+            recordings_verify_with: None,
+            issuers,
+            ends,
+            policy: None,
+            site_log: None,
+        }
     }
 
     fn look_at_certificates(&mut self, config: &Config, now: Timestamp) {
@@ -98,6 +112,9 @@ impl Report {
 fn text(report: &Report) -> String {
     let mut text =
         String::from("valid: configuration, certificates, lists, keys, policy folder and site log\n");
+    if let Some(key) = &report.recordings_verify_with {
+        text.push_str(&format!("recordings verify with {key}\n"));
+    }
     text.push_str(&format!("certificates of people are issued by {}\n", report.issuers.join(" and ")));
     for EndReport { what, ends } in &report.ends {
         text.push_str(&format!("{}: until {ends}\n", what.name()));

@@ -58,6 +58,25 @@ fn every_answer_has_its_exit_code() {
 }
 
 #[test]
+fn a_signing_key_is_new_private_and_fits_its_public_half() {
+    let plant = Plant::new();
+    let (private, public) = (plant.path("new.key"), plant.path("new.pub"));
+    let keygen = ["keygen", "--out", &private.display().to_string()].map(str::to_owned);
+    let make = || exit(&plant, &keygen.each_ref().map(String::as_str));
+    assert_eq!(make(), code(0));
+    let key = recording::SigningKey::read(&private).unwrap();
+    assert_eq!(recording::PublicKey::read(&public).unwrap(), *key.public());
+    assert_eq!(std::fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(make(), code(4), "nothing is overwritten");
+    assert_eq!(recording::SigningKey::read(&private).unwrap().public(), key.public());
+    std::fs::remove_file(&private).unwrap();
+    assert_eq!(make(), code(4), "the public half of another key is there");
+    assert!(!private.exists(), "and no key is left without its public half");
+    assert_eq!(exit(&plant, &["keygen", "--out", &public.display().to_string()]), code(4));
+    assert_eq!(exit(&plant, &["keygen"]), code(4));
+}
+
+#[test]
 fn a_seed_file_is_new_private_and_only_there_when_it_holds_a_seed() {
     let plant = Plant::new();
     plant.write("person.pem", &plant.issue(10, Purpose::Client, 30).certificate);
