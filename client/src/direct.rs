@@ -148,3 +148,53 @@ impl Dialogue for Terminal {
         (!typed.is_empty()).then_some(typed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    /// No test waits so long unless something is broken.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn signed(touched: &Receiver<()>) -> Result<String, NotSigned> {
+        match touched.recv_timeout(PATIENCE) {
+            Ok(()) => Ok("signed".to_owned()),
+            Err(_) => Err(NotSigned::TimedOut),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_waits_for_its_person_holds_up_nothing_else() {
+        let (touch, touched) = channel();
+        let mut working = Working::begin(PATIENCE, move |terminal| {
+            terminal.say("touch it");
+            signed(&touched)
+        });
+        assert!(matches!(working.next().await, Ok(Step::Say(line)) if line == "touch it"));
+        // This very thread does the touching.
+        let waited = tokio::time::timeout(Duration::from_millis(20), working.next()).await;
+        assert!(waited.is_err(), "{waited:?}");
+        touch.send(()).unwrap();
+        assert!(matches!(working.next().await, Ok(Step::Done(json)) if json == "signed"));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_waited_for_longer_than_the_gateway_does() {
+        let (touch, touched) = channel();
+        let mut working = Working::begin(Duration::from_millis(20), move |_| signed(&touched));
+        let problem = working.next().await.unwrap_err();
+        assert_eq!(problem.to_string(), "no passkey was used in time: start again");
+        assert_eq!(problem.exit_code(), 6);
+        touch.send(()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_library_that_loses_its_way_does_not_take_the_program_with_it() {
+        let mut working = Working::begin(PATIENCE, |_| panic!("an answer that no key gives"));
+        let problem = working.next().await.unwrap_err();
+        assert!(problem.to_string().starts_with("the security key failed"), "{problem}");
+        assert_eq!(problem.exit_code(), 4);
+    }
+}
