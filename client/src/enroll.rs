@@ -87,7 +87,8 @@ pub async fn enroll(wish: &Wish, screen: &mut Screen) -> Result<(), Problem> {
     tokio::select! {
         done = uninterrupted(wish, passphrase.as_deref().map(String::as_str), screen) => done,
         () = interrupt.wait() => Err(Problem::Usage(
-            "interrupted: nothing is left here, and the token is good for another try".to_owned(),
+            "interrupted: nothing is left here, and the token is good for another try, unless the gateway had completed it"
+                .to_owned(),
         )),
     }
 }

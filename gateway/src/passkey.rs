@@ -18,6 +18,9 @@
 //! itself: it gets the options instead of the page, and what is signed names
 //! its connection ([`Reach`]). The rest is the same.
 //!
+//! An enrolment makes the same ceremonies in the task of the connection that
+//! proved a token ([`crate::enrolment`]).
+//!
 //! What it never does: it keeps no challenge on disk, accepts no assertion
 //! without user verification, and tells nobody whether a passkey exists:
 //! whoever has none is shown invented ids ([`Decoys`]).

@@ -151,10 +151,12 @@ enum Kind {
     Codes,
 }
 
-const QUESTION: &str = "  1  a passkey (security key, phone or this computer), in your browser: the stronger one, since it \
-                        signs for this gateway alone and nobody can talk you out of it\n  \
-                        2  the codes of an authenticator app: they work without a browser, but some work may not be \
-                        open to them\nwhich one, 1 or 2?";
+const QUESTION: &str = "\
+  1  a passkey: security key, phone or this computer, through your browser.
+     The stronger one: it signs for this gateway alone, so nobody can talk it out of you
+  2  the codes of an authenticator app.
+     They work without a browser; some work may not be open to them
+which one, 1 or 2?";
 
 /// Asks at the terminal which of two it is to be.
 async fn asked(person: &str, screen: &mut Screen) -> Result<Kind, Problem> {

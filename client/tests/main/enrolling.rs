@@ -115,7 +115,7 @@ async fn a_person_is_asked_which_of_two_it_is_to_be() {
         welcome(&mut peer, &EITHER).await;
         let asked = shown(controller.try_clone().unwrap(), "which one, 1 or 2?", 1).await;
         assert!(asked.contains("two kinds of second factor are open to you, operator-1"), "{asked}");
-        assert!(asked.contains("the stronger one"), "{asked}");
+        assert!(asked.contains("The stronger one"), "{asked}");
         controller.write_all(typed.as_bytes()).unwrap();
         let Ask::Apply { factor, .. } = peer.control.expect().await else { panic!("a request") };
         assert_eq!(factor, taken);
