@@ -12,6 +12,7 @@ mod endings;
 mod enrolment;
 mod exports;
 mod factors;
+mod floods;
 mod forgetting;
 mod injected;
 mod interop;

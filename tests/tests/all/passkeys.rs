@@ -7,7 +7,7 @@
 //! client's library runs within the test, with an authenticator in software
 //! ([`soft`]) where a program has one of its machine.
 
-mod attacks;
+pub(crate) mod attacks;
 pub(crate) mod browser;
 mod ceremonies;
 mod chromium;
