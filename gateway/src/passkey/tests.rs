@@ -253,6 +253,27 @@ fn a_counter_that_does_not_grow_is_refused() {
 }
 
 #[test]
+fn a_passkey_counts_for_its_owner_alone() {
+    let desk = Desk::new();
+    desk.register(&mut token(), "laptop");
+    let kept = desk.office.state.passkeys(desk.person).unwrap().remove(0);
+    let (handle, key) = (Handle::parse("tech-2@vendor-b").unwrap(), KeyHash([8; 32]));
+    let other = Import { handle, key, seed: Seed::generate() };
+    desk.office.state.import_person(&other, desk.office.clock.wall()).unwrap();
+    let other = desk.office.state.person_by_key(&key).unwrap().unwrap().id;
+    let used = PasskeyUse {
+        person: other,
+        relying_party: kept.relying_party.clone(),
+        credential: kept.credential.clone(),
+        counter: 7,
+        public: kept.public.clone(),
+    };
+    let accepted = desk.office.state.accept_passkey(&used, desk.office.clock.wall()).unwrap();
+    assert_eq!(accepted, PasskeyAcceptance::Gone);
+    assert_eq!(desk.office.state.passkeys(desk.person).unwrap(), [kept], "nothing of it changed");
+}
+
+#[test]
 fn an_authenticator_that_does_not_count_may_go_on_but_one_that_did_must() {
     let desk = Desk::new();
     desk.register(&mut token(), "laptop");
