@@ -32,7 +32,7 @@ pub use invitation::{
 };
 pub use locks::{FREE_ATTEMPTS, Lock, PERMANENT_AFTER, lock_after};
 pub use passkey::{
-    Count, CredentialId, MOST_PASSKEYS, NewPasskey, PasskeyAcceptance, PasskeyRecord, PasskeyUse,
+    Behind, Count, CredentialId, MOST_PASSKEYS, NewPasskey, PasskeyAcceptance, PasskeyRecord, PasskeyUse,
     RegisteredPasskey,
 };
 pub use sqlite::SqliteState;
@@ -157,8 +157,8 @@ pub trait State: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`StateError::TooManyPasskeys`], [`StateError::PasskeyNameTaken`],
     /// [`StateError::PasskeyKnown`] if anybody has it already;
-    /// [`StateError::Disabled`]; [`StateError::FactorsReset`] if that came in
-    /// between.
+    /// [`StateError::Disabled`]; [`StateError::FactorsReset`] or
+    /// [`StateError::PasskeyPresent`] if that came in between.
     fn add_passkey(&self, new: &NewPasskey, now: Timestamp) -> Result<(), StateError>;
     /// Counts an attempt with a passkey, like [`State::begin_attempt`]: it is a
     /// failure until [`State::accept_passkey`] says otherwise.
@@ -525,6 +525,9 @@ pub enum StateError {
     /// What the person was signed in with is gone.
     #[error("the second factors were reset meanwhile; sign in anew")]
     FactorsReset,
+    /// Who has a passkey adds another under that one alone.
+    #[error("you have a passkey: sign in with it to add another")]
+    PasskeyPresent,
     /// The authenticator's credential is registered already.
     #[error("this passkey is registered already")]
     PasskeyKnown,

@@ -52,6 +52,7 @@ impl From<StateError> for Refusal {
             | StateError::FactorsReset
             | StateError::TooManyPasskeys
             | StateError::PasskeyNameTaken(_)
+            | StateError::PasskeyPresent
             | StateError::PasskeyKnown => Self::conflict(error),
             StateError::NoSuchPerson(_) => {
                 Self { status: StatusCode::NOT_FOUND, problems: vec![error.to_string()] }

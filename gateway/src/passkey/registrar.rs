@@ -19,7 +19,7 @@ use crate::desk::Speaker;
 use crate::names::TargetId;
 use crate::office::Office;
 use crate::presence::Asking;
-use crate::state::{NewPasskey, PasskeyRecord};
+use crate::state::{Behind, NewPasskey, PasskeyRecord};
 use authz::Assurance;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Mutex;
@@ -167,7 +167,11 @@ impl Desk {
         let event = event.source(self.who.source().ip());
         let event = event.what(&format!("passkey {name}, under {}", self.who.assurance()));
         self.office.audit.commit(&event).await.map_err(|error| internal(&error.to_string()))?;
-        let new = NewPasskey { person: record.id, factors: record.factors, passkey };
+        let behind = match self.who.assurance() {
+            Assurance::CertificateAndTotp => Behind::NoPasskey,
+            Assurance::CertificateAndWebauthn => Behind::Passkey,
+        };
+        let new = NewPasskey { person: record.id, factors: record.factors, behind, passkey };
         let now = self.office.clock.wall();
         let stored = self.office.blocking(move |office| office.state.add_passkey(&new, now)).await;
         stored.map_err(|why| NotAdded::new(Refusal::Factor, why))?;

@@ -11,8 +11,8 @@ use crate::fixture::Plant;
 use crate::names::Handle;
 use crate::office::Office;
 use crate::state::{
-    Import, KeyHash, Lock, MOST_PASSKEYS, NewPasskey, PasskeyAcceptance, PasskeyUse, Person, PersonId,
-    RegisteredPasskey, Standing, StateError,
+    Behind, Import, KeyHash, Lock, MOST_PASSKEYS, NewPasskey, PasskeyAcceptance, PasskeyUse, Person,
+    PersonId, RegisteredPasskey, Standing, StateError,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Desk {
 
     fn owned(&self, passkey: RegisteredPasskey) -> NewPasskey {
         let owner = self.record();
-        NewPasskey { person: owner.id, factors: owner.factors, passkey }
+        NewPasskey { person: owner.id, factors: owner.factors, behind: Behind::Passkey, passkey }
     }
 
     fn begin(&self) -> SignInCeremony {
@@ -250,6 +250,23 @@ fn a_counter_that_does_not_grow_is_refused() {
     let refused = desk.refusal(Some(ceremony), &answer);
     assert!(matches!(refused, Refused::CounterBack { .. }), "{refused}");
     assert_eq!(desk.failures(), 1, "it counts as a failure");
+}
+
+#[test]
+fn of_two_that_were_begun_under_a_code_one_is_added() {
+    let desk = Desk::new();
+    let under_a_code = |ceremony: RegistrationCeremony| {
+        let answer = register_with(&mut token_of_another(), PAGE, &ceremony.options);
+        let new = desk.owned(ceremony.judge(desk.party(), &answer).unwrap());
+        NewPasskey { behind: Behind::NoPasskey, ..new }
+    };
+    let (ours, theirs) = (desk.begin_registration("ours"), desk.begin_registration("theirs"));
+    let (ours, theirs) = (under_a_code(ours), under_a_code(theirs));
+    let now = desk.office.clock.wall();
+    desk.office.state.add_passkey(&theirs, now).unwrap();
+    assert!(matches!(desk.office.state.add_passkey(&ours, now), Err(StateError::PasskeyPresent)));
+    let under_a_passkey = NewPasskey { behind: Behind::Passkey, ..ours };
+    desk.office.state.add_passkey(&under_a_passkey, now).unwrap();
 }
 
 #[test]

@@ -46,8 +46,20 @@ pub struct NewPasskey {
     pub person: PersonId,
     /// The epoch of the factors under which it was registered.
     pub factors: FactorEpoch,
+    /// What it rests on.
+    pub behind: Behind,
     /// The passkey itself.
     pub passkey: RegisteredPasskey,
+}
+
+/// What stands behind the registration of a passkey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// A code or a token: it has to be the person's first of its relying party
+    /// (SP 800-63B-4, 4.1.2).
+    NoPasskey,
+    /// A passkey that the person used.
+    Passkey,
 }
 
 /// A passkey that was just registered, by whomever.

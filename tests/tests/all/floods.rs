@@ -52,6 +52,9 @@ const STANDS: Duration = Duration::from_secs(2);
 /// What the gateway may grow by meanwhile. It is bounded by its places, some
 /// hundred kilobytes each; without a bound this flood would go on.
 const MOST_GROWTH: u64 = 96 * 1024 * 1024;
+/// Until a refused stranger has no place any more, whatever it takes or does
+/// not; the gateway waits for some seconds.
+const GONE_WITHIN: Duration = Duration::from_secs(25);
 /// Tokens that come through, by which the flood is one.
 const GUESSES: u32 = 50;
 
@@ -167,16 +170,17 @@ async fn silent(gateway: SocketAddr, tls: quinn::ClientConfig, tally: Arc<Tally>
     std::future::pending().await
 }
 
+/// A proof of no token.
+fn no_token() -> Vec<u8> {
+    let (invitation, proof) = (InvitationId([7; 16]), Proof([7; 32]));
+    let software = "stranger".to_owned();
+    wire::encode(&Ask::Hello { version: VERSION, software, invitation, proof }).unwrap()
+}
+
 /// Tokens that are none, one after the other.
 async fn guess(gateway: SocketAddr, tls: quinn::ClientConfig, tally: Arc<Tally>) {
     let client = client_at(GUESSING_FROM);
-    let hello = Ask::Hello {
-        version: VERSION,
-        software: "stranger".to_owned(),
-        invitation: InvitationId([7; 16]),
-        proof: Proof([7; 32]),
-    };
-    let hello = wire::encode(&hello).unwrap();
+    let hello = no_token();
     loop {
         let Ok(connection) = client.connect_with(tls.clone(), gateway, "localhost").unwrap().await else {
             tokio::time::sleep(AGAIN).await;
@@ -267,4 +271,29 @@ fn strangers_in_numbers_keep_nobody_out_and_cost_little() {
     assert!((1..40).contains(&strangers), "{strangers} lines of strangers: {events}");
     assert!(events.lines().count() < 100, "{events}");
     println!("{told}");
+}
+
+#[test]
+fn a_stranger_who_takes_no_last_word_is_gone_soon() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    workshop.enrolling().unwrap();
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let token = token(&gateway.invite(INVITED).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut tls = config(&token);
+        let mut transport = quinn::TransportConfig::default();
+        transport.stream_receive_window(quinn::VarInt::from_u32(0));
+        transport.keep_alive_interval(Some(Duration::from_millis(500)));
+        tls.transport_config(Arc::new(transport));
+        let client = client_at(Ipv4Addr::LOCALHOST);
+        let gateway = token.address().parse().unwrap();
+        let connection = client.connect_with(tls, gateway, "localhost").unwrap().await.unwrap();
+        let (mut sender, _receiver) = connection.open_bi().await.unwrap();
+        sender.write_all(&no_token()).await.unwrap();
+        // It would stay as long as it says that it is alive.
+        let closed = tokio::time::timeout(GONE_WITHIN, connection.closed()).await;
+        assert!(closed.is_ok(), "it still has its place");
+    });
 }

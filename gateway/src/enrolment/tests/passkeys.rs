@@ -9,8 +9,8 @@ use crate::office::Office;
 use crate::passkey::soft::{PAGE, register_with, sign_with, token};
 use crate::passkey::{Asked, LASTS, Purpose, Refused, RegistrationCeremony, RelyingParty, Verified, verify};
 use crate::state::{
-    ConfirmedFactor, CredentialId, Enrolment, FactorPresence, Import, Invitation, KeyHash, KnownInvitee,
-    NewPasskey, RegisteredPasskey, StateError,
+    Behind, ConfirmedFactor, CredentialId, Enrolment, FactorPresence, Import, Invitation, KeyHash,
+    KnownInvitee, NewPasskey, RegisteredPasskey, StateError,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +85,8 @@ impl Desk {
     fn give_passkey(&self, relying_party: &str) {
         let owner = self.office.state.person(&person()).unwrap().unwrap().person;
         let passkey = stored("laptop", relying_party);
-        let new = NewPasskey { person: owner.id, factors: owner.factors, passkey };
+        let behind = Behind::Passkey;
+        let new = NewPasskey { person: owner.id, factors: owner.factors, behind, passkey };
         self.office.state.add_passkey(&new, noon()).unwrap();
     }
 }
@@ -216,7 +217,8 @@ fn a_passkey_that_somebody_has_already_enrols_nobody() {
     let import = Import { handle: handle.clone(), key: KeyHash([50; 32]), seed: Seed::generate() };
     desk.office.state.import_person(&import, noon()).unwrap();
     let owner = desk.office.state.person(&handle).unwrap().unwrap().person;
-    let theirs = NewPasskey { person: owner.id, factors: owner.factors, passkey: passkey.clone() };
+    let (factors, behind) = (owner.factors, Behind::NoPasskey);
+    let theirs = NewPasskey { person: owner.id, factors, behind, passkey: passkey.clone() };
     desk.office.state.add_passkey(&theirs, noon()).unwrap();
     let enrolment = desk.with_passkey(1, passkey);
     for refused in [

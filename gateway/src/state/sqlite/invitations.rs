@@ -3,7 +3,7 @@
 use super::{certificates, handle, passkeys, people, time};
 use crate::names::Handle;
 use crate::state::{
-    Change, ConfirmedFactor, Enrolment, FactorPresence, HeldFactors, Invitation, InvitationRecord,
+    Behind, Change, ConfirmedFactor, Enrolment, FactorPresence, HeldFactors, Invitation, InvitationRecord,
     KnownInvitee, NewPasskey, OpenInvitation, Person, Standing, StateError, Vault,
 };
 use jiff::Timestamp;
@@ -156,7 +156,8 @@ fn take_factor(
                 return over();
             }
             let (factors, passkey) = (person.factors, passkey.clone());
-            passkeys::add(transaction, &NewPasskey { person: person.id, factors, passkey }, now)
+            let behind = Behind::NoPasskey;
+            passkeys::add(transaction, &NewPasskey { person: person.id, factors, behind, passkey }, now)
         }
         ConfirmedFactor::NewTotp { .. } | ConfirmedFactor::NewPasskey { .. } => over(),
         ConfirmedFactor::KnownTotp { factors, relying_party } => {

@@ -2,8 +2,8 @@
 
 use super::{attempts, bytes, people, time};
 use crate::state::{
-    Count, CredentialId, Lock, MOST_PASSKEYS, NewPasskey, PasskeyAcceptance, PasskeyRecord, PasskeyUse,
-    PersonId, Place, Sealed, Standing, StateError, Vault, lock_after,
+    Behind, Count, CredentialId, Lock, MOST_PASSKEYS, NewPasskey, PasskeyAcceptance, PasskeyRecord,
+    PasskeyUse, PersonId, Place, Sealed, Standing, StateError, Vault, lock_after,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -29,6 +29,11 @@ pub(super) fn add(transaction: &Transaction<'_>, new: &NewPasskey, now: Timestam
         Standing::Disabled => return Err(StateError::Disabled(owner.handle)),
     }
     let there = of(transaction, new.person)?;
+    // Two registrations may have been asked for while there was none.
+    let has_one = there.iter().any(|other| other.relying_party == passkey.relying_party);
+    if has_one && new.behind == Behind::NoPasskey {
+        return Err(StateError::PasskeyPresent);
+    }
     if there.len() >= MOST_PASSKEYS {
         return Err(StateError::TooManyPasskeys);
     }

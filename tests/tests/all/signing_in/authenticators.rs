@@ -3,7 +3,12 @@
 
 use super::model::{Signed, UserCheck, Who};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use gateway::{names::Handle, office::Office, passkey::Through, state::NewPasskey};
+use gateway::{
+    names::Handle,
+    office::Office,
+    passkey::Through,
+    state::{Behind, NewPasskey},
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use url::Url;
@@ -49,7 +54,8 @@ impl Authenticator {
         };
         let answer = self.make_credential(&caller(&origin, &exporter), &json, generation);
         let passkey = ceremony.judge(party, &answer).unwrap();
-        let new = NewPasskey { person: person.id, factors: person.factors, passkey };
+        let behind = Behind::NoPasskey;
+        let new = NewPasskey { person: person.id, factors: person.factors, behind, passkey };
         office.state.add_passkey(&new, now).unwrap();
     }
 
