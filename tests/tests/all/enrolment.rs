@@ -389,7 +389,9 @@ fn a_known_person_adds_a_key_by_the_factor_that_they_have() {
     let seed = "otpauth://totp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n";
     std::fs::copy(&technician.seed, &stranger.seed).unwrap();
     std::fs::write(&stranger.seed, seed).unwrap();
-    run("gatehouse enroll", &mut stranger.enroll(&invitation, &[])).unwrap().expect_code(6).unwrap();
+    // Each code of a seed file waits for its own step of 30 s.
+    let guessing = Process::start("gatehouse enroll", &mut stranger.enroll(&invitation, &[])).unwrap();
+    guessing.finish(3 * PATIENCE).unwrap().expect_code(6).unwrap();
     let laptop = Technician { profile: workshop.path("laptop.toml"), seed: technician.seed.clone() };
     run("gatehouse enroll", &mut laptop.enroll(&invitation, &[])).unwrap().expect_code(0).unwrap();
     laptop.run(&["targets"]).unwrap().expect_code(0).unwrap();
