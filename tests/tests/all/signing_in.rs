@@ -497,7 +497,7 @@ fn nobody_signs_in_who_did_not_prove_everything_on_that_connection() {
 }
 
 #[test]
-#[ignore = "sixteen hundred scenes take half an hour and more"]
+#[ignore = "sixteen hundred scenes take ten minutes and more"]
 fn nobody_signs_in_who_did_not_prove_everything_on_that_connection_in_many_scenes() {
     play(MANY_SCENES);
 }
