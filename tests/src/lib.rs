@@ -6,6 +6,8 @@
 //! - [`modbus`]: the technician's tool;
 //! - [`house`], [`visitor`]: a gateway within the test whose clock is turned by
 //!   hand, and a client without manners;
+//! - [`endings`]: a technician who writes without a pause, and what takes the
+//!   right away;
 //! - [`crashes`], [`faults`]: a gateway that is killed again and again, and
 //!   what makes disks fail.
 
@@ -13,6 +15,7 @@ pub mod binaries;
 pub mod crashes;
 pub mod demo;
 pub mod device;
+pub mod endings;
 pub mod evidence;
 pub mod faults;
 pub mod house;

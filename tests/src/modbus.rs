@@ -54,6 +54,12 @@ impl Tool {
         Ok(Self { stream, unit: 1, transaction: 0 })
     }
 
+    /// A second hand on the same connection: one sends, the other receives.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let stream = self.stream.try_clone()?;
+        Ok(Self { stream, unit: self.unit, transaction: self.transaction })
+    }
+
     /// The same connection, aimed at another unit behind the address.
     pub fn with_unit(mut self, unit: u8) -> Self {
         self.unit = unit;

@@ -1,7 +1,8 @@
 //! Sessions that end by another's hand, and what is left of them.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 use tests::{
+    endings::{Ending, Writing, enrolled},
     evidence::Evidence,
     modbus::{Answer, Tool},
     plant::{Auditor, Connection, Gateway, Technician},
@@ -13,63 +14,24 @@ use tests::{
 /// busy with other tests gets the same again.
 const HARD: Duration = Duration::from_secs(2);
 
-/// Longer than any right in these tests lasts, its certificate's included.
-const NEVER_CLOSED: Duration = Duration::from_secs(150);
-
-/// Writes until the way is closed; gives when the last write was answered.
-fn write_until_closed(tool: &mut Tool) -> Instant {
-    let began = Instant::now();
-    let mut last = began;
-    for value in (0..900).cycle() {
-        assert!(began.elapsed() < NEVER_CLOSED, "the way is not closed");
-        match tool.write_holding(100, value) {
-            Ok(Answer::Data(_)) => last = Instant::now(),
-            Ok(Answer::Exception(code)) => panic!("denied with {code}"),
-            Err(_) => break,
-        }
-    }
-    last
-}
-
-/// A technician who writes in a loop, and what the device sees of it.
-struct Writing<'a> {
-    plc: &'a Plc,
-    connection: Connection,
-    writer: std::thread::JoinHandle<Instant>,
-}
-
-impl<'a> Writing<'a> {
-    fn begin(plc: &'a Plc, technician: &Technician) -> Self {
-        let connection = technician.connect(&[PRESS_LINE]).unwrap();
-        let mut tool = Tool::connect(connection.address()).unwrap();
-        let writer = std::thread::spawn(move || write_until_closed(&mut tool));
-        assert!(plc.wait_until(Duration::from_secs(20), |log| log.requests().len() > 20));
-        Self { plc, connection, writer }
-    }
-
-    /// Waits for the end; the last byte came within the limit after `asked`.
-    fn ends(self, asked: Instant, reason: &str) {
-        self.writer.join().unwrap();
-        let ended = |log: &tests::plc::Log| log.connections.iter().all(|one| one.ended);
-        assert!(self.plc.wait_until(Duration::from_secs(60), ended));
-        let last = self.plc.log().connections[0].last_byte.unwrap();
-        assert!(last.saturating_duration_since(asked) < HARD, "bytes came {:?} after", last - asked);
-        let finished = self.connection.finish().unwrap();
-        assert!(finished.all().contains(reason), "{finished}");
-        assert_eq!(finished.code, Some(6), "{finished}");
-    }
-}
-
-/// Has a technician write in a loop, ends the session by `end`, and checks
-/// how long the device went on receiving.
-fn ends_hard(end: impl FnOnce(&Gateway<'_>, &Workshop), reason: &str) {
+/// Has a technician write without a pause, takes the right away, and checks how
+/// long the device went on receiving.
+fn ends_hard(ending: Ending) {
     let plc = Plc::start(Manners::Proper);
     let workshop = Workshop::new(plc.address());
     let gateway = Gateway::ready(&workshop).unwrap();
-    let writing = Writing::begin(&plc, &gateway.import(TECHNICIAN).unwrap());
-    end(&gateway, &workshop);
-    writing.ends(Instant::now(), reason);
+    let writing = Writing::begin(&plc, &gateway.import(TECHNICIAN).unwrap()).unwrap();
+    ends(writing, ending, &gateway, &workshop);
     agree(&plc, &workshop, 0);
+}
+
+fn ends(writing: Writing<'_>, ending: Ending, gateway: &Gateway<'_>, workshop: &Workshop) {
+    let asked = ending.take(gateway, workshop).unwrap();
+    let (last, finished) = writing.ends().unwrap();
+    let taken = last.saturating_duration_since(asked);
+    assert!(taken < HARD, "bytes came {taken:?} after");
+    assert!(finished.all().contains(ending.reason()), "{finished}");
+    assert_eq!(finished.code, Some(6), "{finished}");
 }
 
 /// The only recording verifies with `code` and has every byte of the device.
@@ -84,34 +46,28 @@ fn agree(plc: &Plc, workshop: &Workshop, code: i32) {
 
 #[test]
 fn a_killed_session_sends_no_more() {
-    let kill = |gateway: &Gateway<'_>, _: &Workshop| {
-        let listed = gateway.admin(&["sessions", "list", "--json"]).unwrap().expect_code(0).unwrap();
-        let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();
-        let sessions = listed["sessions"].as_array().unwrap();
-        assert_eq!(sessions.len(), 1);
-        assert_eq!(sessions[0]["person"], TECHNICIAN);
-        assert_eq!(sessions[0]["target"], PRESS_LINE);
-        let session = sessions[0]["id"].as_str().unwrap();
-        gateway.admin(&["sessions", "kill", session]).unwrap().expect_code(0).unwrap();
-    };
-    ends_hard(kill, "ended by the plant");
+    ends_hard(Ending::Killed);
 }
 
 #[test]
-fn a_disabled_person_sends_no_more_and_does_not_come_back() {
-    let disable = |gateway: &Gateway<'_>, _: &Workshop| {
-        gateway.admin(&["user", "disable", TECHNICIAN]).unwrap().expect_code(0).unwrap();
-    };
-    ends_hard(disable, "the person was disabled");
+fn a_disabled_person_sends_no_more() {
+    ends_hard(Ending::Disabled);
 }
 
 #[test]
-fn a_revoked_certificate_sends_no_more() {
-    let revoke = |gateway: &Gateway<'_>, workshop: &Workshop| {
-        certs_dev::revoke(&workshop.path("pki"), TECHNICIAN).unwrap();
-        gateway.wait_for_event(&["certificate_revoked", TECHNICIAN]).unwrap();
-    };
-    ends_hard(revoke, "the certificate was revoked");
+fn a_certificate_on_a_new_list_sends_no_more() {
+    ends_hard(Ending::ListReplaced);
+}
+
+#[test]
+fn a_revoked_certificate_of_its_own_sends_no_more() {
+    let plc = Plc::start(Manners::Proper);
+    let workshop = Workshop::new(plc.address());
+    workshop.enrolling().unwrap();
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let writing = Writing::begin(&plc, &enrolled(&gateway, &workshop).unwrap()).unwrap();
+    ends(writing, Ending::Revoked, &gateway, &workshop);
+    agree(&plc, &workshop, 0);
 }
 
 #[test]
@@ -120,9 +76,8 @@ fn a_removed_factor_sends_no_more_and_opens_nothing() {
     let workshop = Workshop::new(plc.address());
     let gateway = Gateway::ready(&workshop).unwrap();
     let technician = gateway.import(TECHNICIAN).unwrap();
-    let writing = Writing::begin(&plc, &technician);
-    gateway.admin(&["user", "reset-factor", TECHNICIAN, "--remove-only"]).unwrap().expect_code(0).unwrap();
-    writing.ends(Instant::now(), "the second factor was removed");
+    let writing = Writing::begin(&plc, &technician).unwrap();
+    ends(writing, Ending::FactorRemoved, &gateway, &workshop);
     agree(&plc, &workshop, 0);
     gateway.wait_for_event(&["factor_removed", TECHNICIAN, "1 sessions ended"]).unwrap();
     let refused = technician.run(&["targets"]).unwrap();
@@ -143,20 +98,14 @@ fn an_expired_certificate_sends_no_more() {
     let workshop = Workshop::new(plc.address());
     let gateway = Gateway::ready(&workshop).unwrap();
     let until = tests::pki::expire_in(&workshop, TECHNICIAN, Duration::from_secs(45)).unwrap();
-    let writing = Writing::begin(&plc, &gateway.import(TECHNICIAN).unwrap());
-    let left = until.duration_since(SystemTime::now()).expect("a machine that signs in within 45 s");
-    writing.ends(Instant::now() + left, "the certificate has expired");
+    let writing = Writing::begin(&plc, &gateway.import(TECHNICIAN).unwrap()).unwrap();
+    ends(writing, Ending::Expired(until), &gateway, &workshop);
     agree(&plc, &workshop, 0);
 }
 
 #[test]
 fn a_policy_that_leaves_nothing_sends_no_more() {
-    let withdraw = |gateway: &Gateway<'_>, workshop: &Workshop| {
-        let nobody = "g, person:tech-9@vendor-a,";
-        workshop.edit("policies/policy.csv", "g, person:tech-1@vendor-a,", nobody).unwrap();
-        gateway.apply_policy().unwrap();
-    };
-    ends_hard(withdraw, "the policy no longer permits it");
+    ends_hard(Ending::PolicyNarrowed);
 }
 
 #[test]
@@ -164,14 +113,9 @@ fn a_gateway_that_dies_leaves_a_recording_of_all_that_the_device_got() {
     let plc = Plc::start(Manners::Proper);
     let workshop = Workshop::new(plc.address());
     let gateway = Gateway::ready(&workshop).unwrap();
-    let connection = gateway.import(TECHNICIAN).unwrap().connect(&[PRESS_LINE]).unwrap();
-    let mut tool = Tool::connect(connection.address()).unwrap();
-    let writer = std::thread::spawn(move || write_until_closed(&mut tool));
-    assert!(plc.wait_until(Duration::from_secs(20), |log| log.requests().len() > 50));
+    let writing = Writing::begin(&plc, &gateway.import(TECHNICIAN).unwrap()).unwrap();
     gateway.kill().unwrap();
-    assert!(plc.wait_until(Duration::from_secs(20), |log| log.connections.iter().all(|one| one.ended)));
-    drop(connection);
-    writer.join().unwrap();
+    writing.breaks_off().unwrap();
     // No end frame: truncation can't be excluded.
     agree(&plc, &workshop, 3);
 }
