@@ -13,6 +13,7 @@ mod checks;
 mod enrolment;
 mod named;
 mod units;
+mod webauthn;
 mod written;
 
 pub use named::Named;
