@@ -256,7 +256,18 @@ pub(crate) fn issue(
     from: Timestamp,
     days: i64,
 ) -> Issued {
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    issue_named("localhost", authority, serial, purpose, from, days)
+}
+
+fn issue_named(
+    name: &str,
+    authority: &CertifiedIssuer<'static, KeyPair>,
+    serial: u64,
+    purpose: Purpose,
+    from: Timestamp,
+    days: i64,
+) -> Issued {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, "whoever");
     params.serial_number = Some(SerialNumber::from(serial));
     params.not_before = date(from - SignedDuration::from_hours(1));
@@ -268,6 +279,11 @@ pub(crate) fn issue(
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();
     Issued { certificate: certificate.pem(), key: key.serialize_pem() }
+}
+
+/// A certificate of the plant's CA for this name, of thirty days.
+pub(crate) fn issue_for(name: &str, plant: &Plant, purpose: Purpose) -> Issued {
+    issue_named(name, &plant.authority, 8, purpose, plant.clock.wall(), 30)
 }
 
 /// A server's certificate that nobody else signed.

@@ -44,14 +44,22 @@ const CONNECTIONS: u32 = 128;
 /// technicians may stand behind one address.
 const CONNECTIONS_PER_ADDRESS: u32 = 24;
 
-/// How long a TLS handshake may take.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// How long anything on a connection may take.
+#[derive(Debug, Clone, Copy)]
+struct Deadlines {
+    /// A TLS handshake.
+    handshake: Duration,
+    /// The coming of a request's head, of the next one as well.
+    head: Duration,
+    /// The connection: the page and its two files fit into it.
+    connection: Duration,
+}
 
-/// How long a request's head may take to come.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
-
-/// How long a connection may last: the page and its two files fit into it.
-const CONNECTION_LASTS: Duration = Duration::from_secs(30);
+const DEADLINES: Deadlines = Deadlines {
+    handshake: Duration::from_secs(10),
+    head: Duration::from_secs(10),
+    connection: Duration::from_secs(30),
+};
 
 /// Bytes of a request that are read at most.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -148,6 +156,15 @@ impl ResolvesServerCert for Certificate {
 /// # Errors
 /// When the listener or TLS can't be used.
 pub async fn serve(office: Arc<Office>, bound: Bound, stop: CancellationToken) -> io::Result<()> {
+    serve_within(office, bound, stop, DEADLINES).await
+}
+
+async fn serve_within(
+    office: Arc<Office>,
+    bound: Bound,
+    stop: CancellationToken,
+    deadlines: Deadlines,
+) -> io::Result<()> {
     let Some(settings) = office.config.webauthn.as_ref() else { return Ok(()) };
     let Bound { listener, certificate } = bound;
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -177,7 +194,10 @@ pub async fn serve(office: Arc<Office>, bound: Bound, stop: CancellationToken) -
                 match crowd.enter(peer.ip()) {
                     Some(place) => {
                         let (acceptor, router) = (acceptor.clone(), router.clone());
-                        visits.spawn(async move { visit(acceptor, router, stream, peer.ip()).await; drop(place); });
+                        visits.spawn(async move {
+                            visit(acceptor, router, stream, peer.ip(), deadlines).await;
+                            drop(place);
+                        });
                     }
                     None => office.audit.stranger("too many connections to the passkey page"),
                 }
@@ -226,18 +246,24 @@ fn tls(certificate: Arc<Certificate>) -> io::Result<rustls::ServerConfig> {
 }
 
 /// One connection; whatever goes wrong on it concerns nobody else.
-async fn visit(acceptor: TlsAcceptor, router: Router, stream: TcpStream, visitor: IpAddr) {
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await else {
+async fn visit(
+    acceptor: TlsAcceptor,
+    router: Router,
+    stream: TcpStream,
+    visitor: IpAddr,
+    deadlines: Deadlines,
+) {
+    let Ok(Ok(stream)) = tokio::time::timeout(deadlines.handshake, acceptor.accept(stream)).await else {
         return;
     };
     let service = TowerToHyperService::new(router.layer(Extension(Visitor(visitor))));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(deadlines.head)
         .max_buf_size(LONGEST_HEAD)
         .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
-    if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_LASTS, serving).await {
+    if let Ok(Err(error)) = tokio::time::timeout(deadlines.connection, serving).await {
         tracing::debug!("a connection to the passkey page: {error}");
     }
 }
@@ -348,21 +374,4 @@ impl Drop for InCrowd {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_takes_all_places() {
-        let (crowd, one, other) = (Crowd::default(), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-        let mut places: Vec<InCrowd> =
-            (0..CONNECTIONS_PER_ADDRESS).filter_map(|_| crowd.enter(one)).collect();
-        assert_eq!(places.len(), 24);
-        assert!(crowd.enter(one).is_none());
-        assert!(crowd.enter(other).is_some(), "another address has places of its own");
-        places.pop();
-        assert!(crowd.enter(one).is_some(), "a place that was left is free");
-        let many = (0..=255).filter_map(|last| crowd.enter([198, 51, 100, last].into()));
-        places.extend(many.collect::<Vec<_>>());
-        assert_eq!(places.len(), 128);
-    }
-}
+mod tests;

@@ -112,6 +112,8 @@ fn measure(kind: Kind) -> anyhow::Result<Taken> {
     let writing = Writing::begin(&plc, &technician)?;
     let started = Instant::now();
     let counts = ending.take(&gateway, &workshop)?;
+    // An end that was known before has no command.
+    let started = if matches!(ending, Ending::Expired(_)) { counts } else { started };
     let (last, finished) = writing.ends()?;
     ensure!(finished.all().contains(ending.reason()), "{finished}");
     let since = |moment: Instant| {

@@ -13,5 +13,6 @@ mod ceremonies;
 mod chromium;
 mod direct;
 mod enrolling;
+mod freshness;
 pub(crate) mod site;
 mod soft;
