@@ -51,7 +51,7 @@ impl Code {
         Ok(Self([a, b, c, '-', d, e, f].iter().collect()))
     }
 
-    /// `XXX-XXX`.
+    /// Three letters or digits, a hyphen, three more.
     pub fn as_str(&self) -> &str {
         &self.0
     }
