@@ -101,6 +101,12 @@ impl Talk {
         Ok(self.sender.write_all(&bytes).await?)
     }
 
+    /// Says the last thing to a client that may not be there to hear it, or
+    /// takes nothing.
+    pub(super) async fn say_last(&mut self, answer: &Answer) {
+        let _ = tokio::time::timeout(HEARD_WITHIN, self.say(answer)).await;
+    }
+
     /// Ends the connection once the client has what was said to it, or does
     /// not take it in time.
     pub(super) async fn leave(mut self) {

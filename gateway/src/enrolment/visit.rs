@@ -27,9 +27,6 @@ const PROVEN_WITHIN: Duration = Duration::from_secs(10);
 /// From there to the end: somebody looks for their telephone.
 const COMPLETED_WITHIN: Duration = Duration::from_secs(600);
 
-/// How long a client may take to take the last word.
-const HEARD_WITHIN: Duration = Duration::from_secs(1);
-
 /// An answer to a token leaves no sooner than this after it came, so that the
 /// time it takes does not tell which invitations there are.
 const ANSWER_AFTER: Duration = Duration::from_millis(250);
@@ -54,8 +51,7 @@ pub(super) async fn visit(office: &Arc<Office>, incoming: Incoming, over: Cancel
     if let Err(broken) = enrol(office, &mut talk, source).await {
         tracing::debug!("an enrolment broke off: {broken}");
         if let Some(last_word) = broken.last_word() {
-            // Nobody may be there to hear it, or somebody who takes nothing.
-            let _ = timeout(HEARD_WITHIN, talk.say(&last_word)).await;
+            talk.say_last(&last_word).await;
         }
     }
     talk.leave().await;
