@@ -94,8 +94,8 @@ impl Stage {
         let workshop = Workshop::new(([127, 0, 0, 1], 502).into());
         let page_at = with_page(&workshop);
         workshop.edit("gateway.toml", "[admin]", LIMITS).unwrap();
-        let anna = |scene| format!("g, person:anna-{scene}, role:press-service\n");
-        let people: String = (0..=2 * MANY_SCENES).map(anna).collect();
+        let first = |scene| format!("g, person:tech-1-{scene}, role:press-service\n");
+        let people: String = (0..=2 * MANY_SCENES).map(first).collect();
         workshop.edit("policies/policy.csv", "g2, ", &format!("{people}g2, ")).unwrap();
         let house = House::open(&workshop).unwrap();
         let browser = Browser::new(&workshop.path("pki/ca.pem"), page_at, NAME);
@@ -108,7 +108,7 @@ impl Stage {
         let number = self.scenes;
         let enrol =
             |name: &str, known| self.house.enrol(&self.workshop, &format!("{name}-{number}"), known).unwrap();
-        let people = [enrol("anna", Known::Yes), enrol("ben", Known::Yes), enrol("nobody", Known::No)];
+        let people = [enrol("tech-1", Known::Yes), enrol("tech-2", Known::Yes), enrol("nobody", Known::No)];
         for who in KNOWN {
             self.register(who, &people[place(who)], 0);
         }

@@ -130,8 +130,8 @@ pub(super) fn invented(relying_party: &str) -> Value {
 /// Index of a person's authenticator.
 pub(super) fn place(who: Who) -> usize {
     match who {
-        Who::Anna => 0,
-        Who::Ben => 1,
+        Who::First => 0,
+        Who::Second => 1,
         Who::Stranger => 2,
     }
 }

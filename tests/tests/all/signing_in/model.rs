@@ -16,12 +16,12 @@ const CEREMONIES: u32 = 3;
 /// Two people whom the gateway knows, and one whose key is nobody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Who {
-    Anna,
-    Ben,
+    First,
+    Second,
     Stranger,
 }
 
-pub(super) const KNOWN: [Who; 2] = [Who::Anna, Who::Ben];
+pub(super) const KNOWN: [Who; 2] = [Who::First, Who::Second];
 
 /// A code that somebody types.
 #[derive(Debug, Clone, Copy)]
@@ -201,7 +201,7 @@ pub(super) enum Worth {
     Passkey,
 }
 
-/// Who may open something: Anna by the policy, nobody else.
+/// Who may open something: the first by the policy, nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rights {
     Some,
@@ -328,16 +328,16 @@ impl Model {
 
     fn person(&self, who: Who) -> Option<&Person> {
         match who {
-            Who::Anna => Some(&self.people[0]),
-            Who::Ben => Some(&self.people[1]),
+            Who::First => Some(&self.people[0]),
+            Who::Second => Some(&self.people[1]),
             Who::Stranger => None,
         }
     }
 
     fn person_mut(&mut self, who: Who) -> Option<&mut Person> {
         match who {
-            Who::Anna => Some(&mut self.people[0]),
-            Who::Ben => Some(&mut self.people[1]),
+            Who::First => Some(&mut self.people[0]),
+            Who::Second => Some(&mut self.people[1]),
             Who::Stranger => None,
         }
     }
@@ -411,8 +411,8 @@ impl Model {
 
     fn rights(&self, seat: usize) -> Rights {
         match self.signed_in(seat) {
-            Some((Who::Anna, _)) => Rights::Some,
-            Some((Who::Ben | Who::Stranger, _)) | None => Rights::None,
+            Some((Who::First, _)) => Rights::Some,
+            Some((Who::Second | Who::Stranger, _)) | None => Rights::None,
         }
     }
 

@@ -4,11 +4,11 @@ use super::model::{Caller, Challenge, Recipe, SEATS, Sent, Signer, Step, Typed, 
 use proptest::prelude::*;
 
 fn who() -> impl Strategy<Value = Who> {
-    prop_oneof![4 => Just(Who::Anna), 3 => Just(Who::Ben), 1 => Just(Who::Stranger)]
+    prop_oneof![4 => Just(Who::First), 3 => Just(Who::Second), 1 => Just(Who::Stranger)]
 }
 
 fn known() -> impl Strategy<Value = Who> {
-    prop_oneof![Just(Who::Anna), Just(Who::Ben)]
+    prop_oneof![Just(Who::First), Just(Who::Second)]
 }
 
 fn seat() -> impl Strategy<Value = usize> {
