@@ -160,6 +160,11 @@ pub trait State: Send + Sync + fmt::Debug {
     /// [`StateError::Disabled`]; [`StateError::FactorsReset`] or
     /// [`StateError::PasskeyPresent`] if that came in between.
     fn add_passkey(&self, new: &NewPasskey, now: Timestamp) -> Result<(), StateError>;
+    /// Whether [`State::add_passkey`] would do it now.
+    ///
+    /// # Errors
+    /// As [`State::add_passkey`].
+    fn may_add_passkey(&self, new: &NewPasskey, now: Timestamp) -> Result<(), StateError>;
     /// Counts an attempt with a passkey, like [`State::begin_attempt`]: it is a
     /// failure until [`State::accept_passkey`] says otherwise.
     fn count_attempt(&self, person: PersonId, now: Timestamp) -> Result<Count, StateError>;

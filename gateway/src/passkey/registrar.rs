@@ -162,19 +162,23 @@ impl Desk {
         let judged = ceremony.judge(self.party()?, &json);
         let passkey = judged.map_err(|refused| NotAdded::new(Refusal::Factor, refused.to_string()))?;
         let (name, record) = (passkey.name.clone(), self.who.record());
+        let behind = match self.who.assurance() {
+            Assurance::CertificateAndTotp => Behind::NoPasskey,
+            Assurance::CertificateAndWebauthn => Behind::Passkey,
+        };
+        let new = Arc::new(NewPasskey { person: record.id, factors: record.factors, behind, passkey });
+        let now = self.office.clock.wall();
+        let refused = |why: String| NotAdded::new(Refusal::Factor, why);
+        let wanted = Arc::clone(&new);
+        let possible = self.office.blocking(move |office| office.state.may_add_passkey(&wanted, now));
+        possible.await.map_err(refused)?;
         // What gives rights is accounted for first.
         let event = self.office.audit.event(Kind::PasskeyAdded).person(self.who.person());
         let event = event.source(self.who.source().ip());
         let event = event.what(&format!("passkey {name}, under {}", self.who.assurance()));
         self.office.audit.commit(&event).await.map_err(|error| internal(&error.to_string()))?;
-        let behind = match self.who.assurance() {
-            Assurance::CertificateAndTotp => Behind::NoPasskey,
-            Assurance::CertificateAndWebauthn => Behind::Passkey,
-        };
-        let new = NewPasskey { person: record.id, factors: record.factors, behind, passkey };
-        let now = self.office.clock.wall();
         let stored = self.office.blocking(move |office| office.state.add_passkey(&new, now)).await;
-        stored.map_err(|why| NotAdded::new(Refusal::Factor, why))?;
+        stored.map_err(refused)?;
         self.speaker.say(&ToClient::PasskeyAdded { name });
         Ok(())
     }

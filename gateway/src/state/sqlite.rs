@@ -243,6 +243,10 @@ impl State for SqliteState {
         self.transact(|transaction| passkeys::add(transaction, new, now))
     }
 
+    fn may_add_passkey(&self, new: &NewPasskey, now: Timestamp) -> Result<(), StateError> {
+        self.rehearse(|transaction| passkeys::add(transaction, new, now))
+    }
+
     fn count_attempt(&self, person: PersonId, now: Timestamp) -> Result<Count, StateError> {
         self.transact(|transaction| passkeys::count(transaction, person, now))
     }

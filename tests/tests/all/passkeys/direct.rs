@@ -280,6 +280,33 @@ fn why(gateway: &Gateway<'_>, words: &str) -> String {
     event(gateway, &["sign_in_refused", TECHNICIAN, words])["why"].as_str().unwrap().to_owned()
 }
 
+/// The state has the last word on a passkey; what it refuses was never told as
+/// added.
+#[test]
+fn a_passkey_that_is_refused_is_no_event_of_one_that_was_added() {
+    let workshop = Workshop::new(([127, 0, 0, 1], 502).into());
+    with_page(&workshop);
+    let gateway = Gateway::ready(&workshop).unwrap();
+    let technician = gateway.import(TECHNICIAN).unwrap();
+    let soft = Soft::new();
+    runtime().block_on(async {
+        register(&workshop, &technician, &soft.through(NAME)).await;
+        let paper = Paper::default();
+        let (link, mut screen) = (Link::open(&profile(&workshop)).await.unwrap(), paper.screen());
+        let mut control = link.control().await.unwrap();
+        let means = Means::Passkey(soft.through(NAME));
+        sign_in(&mut control, &means, &[], &mut screen).await.unwrap();
+        let another = Soft::new().through(NAME);
+        let refused = passkey::register(&mut control, &another, "key", &mut screen).await.unwrap_err();
+        assert!(refused.to_string().contains("there is a passkey named key already"), "{refused}");
+        link.close().await;
+    });
+    let refused = event(&gateway, &["passkey_refused"]);
+    assert_eq!(refused["why"], "there is a passkey named key already; choose another name");
+    let audit = std::fs::read_to_string(workshop.path("log/audit.jsonl")).unwrap();
+    assert_eq!(audit.matches("\"passkey_added\"").count(), 1, "{audit}");
+}
+
 #[test]
 fn a_registration_counts_on_its_own_connection_alone() {
     let plc = Plc::start(Manners::Proper);

@@ -39,7 +39,7 @@ fn a_factor_that_was_given_five_minutes_ago_adds_no_passkey() {
     let workshop = Workshop::new(([127, 0, 0, 1], 502).into());
     with_page(&workshop);
     let house = House::open(&workshop).unwrap();
-    let member = house.enrol(&workshop, "anna", Known::Yes).unwrap();
+    let member = house.enrol(&workshop, "tech-1@vendor-a", Known::Yes).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let visitor = Visitor::new(&workshop.path("pki/ca.pem")).unwrap();
