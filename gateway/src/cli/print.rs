@@ -25,12 +25,19 @@ pub(super) fn answer<T: Serialize>(
     answer: &T,
     text: impl FnOnce(&T) -> String,
 ) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match form {
-        Form::Text => writeln!(out, "{}", text(answer).trim_end())?,
-        Form::Json => writeln!(out, "{}", serde_json::to_string_pretty(answer)?)?,
+    let text = match form {
+        Form::Text => text(answer).trim_end().to_owned(),
+        Form::Json => serde_json::to_string_pretty(answer)?,
+    };
+    write_out(&mut io::stdout().lock(), &text)
+}
+
+/// Whoever closed the pipe has read what they wanted.
+fn write_out(out: &mut impl Write, text: &str) -> io::Result<()> {
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
-    out.flush()
 }
 
 pub(super) fn actions(words: &[authz::Word]) -> String {
@@ -214,6 +221,25 @@ pub(super) fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A terminal, a disk or a pipe that fails in this way.
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_who_has_enough_is_no_failure_and_a_full_disk_is_one() {
+        assert!(write_out(&mut Failing(io::ErrorKind::BrokenPipe), "answer").is_ok());
+        assert!(write_out(&mut Failing(io::ErrorKind::StorageFull), "answer").is_err());
+    }
 
     #[test]
     fn a_table_lines_up_and_can_not_act_on_a_terminal() {
